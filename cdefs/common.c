@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What every other file here stands on. No kernel header is included: an old one on the build machine
+ * must change nothing.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Marks what Python calls: cdefs/build.py collects these prototypes. */
+#define API static
+
+/* The same number has another meaning elsewhere: refuse before the kernel sees it. */
+#ifdef __aarch64__
+#define ARM64_ONLY ((void)0)
+#else
+#define ARM64_ONLY return PYKVM_NOT_ARM64
+#endif
+
+static int request(int fd, unsigned int number, uintptr_t argument)
+{
+	int result = ioctl(fd, number, argument);
+
+	return result < 0 ? -errno : result;
+}
+
+static unsigned long forks;
+
+static void count_fork(void)
+{
+	forks++;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, count_fork);
+}
+
+/* Changes in a forked child: what was made before belongs to the parent. */
+API unsigned long forks_seen(void)
+{
+	return forks;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Device attributes. The same three calls serve device, VM and vCPU descriptors. `data` must hold
+ * what the attribute moves; only the kernel knows how much that is, so the callers in pykvm do.
+ */
+static int device_attr(int fd, unsigned int number, uint32_t group, uint64_t attr, void *data)
+{
+	struct kvm_device_attr argument = {
+		.group = group,
+		.attr = attr,
+		.addr = (uintptr_t)data,
+	};
+	return request(fd, number, (uintptr_t)&argument);
+}
+
+API int set_device_attr(int fd, uint32_t group, uint64_t attr, void *data)
+{
+	return device_attr(fd, KVM_SET_DEVICE_ATTR, group, attr, data);
+}
+
+API int get_device_attr(int fd, uint32_t group, uint64_t attr, void *data)
+{
+	return device_attr(fd, KVM_GET_DEVICE_ATTR, group, attr, data);
+}
+
+API int has_device_attr(int fd, uint32_t group, uint64_t attr)
+{
+	return device_attr(fd, KVM_HAS_DEVICE_ATTR, group, attr, NULL);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Devices inside KVM, and the attributes by which they are set up.
+ */
+struct kvm_device_attr { /* 3.10 */
+	uint32_t flags;
+	uint32_t group;
+	uint64_t attr;
+	uint64_t addr;
+};
+
+#define KVM_SET_DEVICE_ATTR KVM_WRITES(0xe1, struct kvm_device_attr) /* 3.10 */
+#define KVM_GET_DEVICE_ATTR KVM_WRITES(0xe2, struct kvm_device_attr) /* 3.10 */
+#define KVM_HAS_DEVICE_ATTR KVM_WRITES(0xe3, struct kvm_device_attr) /* 3.10 */
+
+/* What KVM_CREATE_DEVICE can make. */
+#define KVM_DEV_TYPE_VFIO 4 /* 3.14 */
+#define KVM_DEV_TYPE_ARM_VGIC_V2 5 /* 3.14 */
+#define KVM_DEV_TYPE_ARM_VGIC_V3 7 /* 4.0 */
+#define KVM_DEV_TYPE_ARM_VGIC_ITS 8 /* 4.8 */
+#define KVM_DEV_TYPE_ARM_PV_TIME 10 /* 5.5 */
+#define KVM_DEV_TYPE_ARM_VGIC_V5 16 /* 7.1 */
+
+/* Attribute groups of the GICs. */
+#define KVM_DEV_ARM_VGIC_GRP_ADDR 0 /* 3.14 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_NR_IRQS 3 /* 3.18 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_CTRL 4 /* 4.0 arm64 */
+#define KVM_DEV_ARM_VGIC_CTRL_INIT 0 /* 4.0 arm64 */
+
+/* Attributes of KVM_DEV_ARM_VGIC_GRP_ADDR. */
+#define KVM_VGIC_V2_ADDR_TYPE_DIST 0 /* 3.9 arm64 */
+#define KVM_VGIC_V2_ADDR_TYPE_CPU 1 /* 3.9 arm64 */
+#define KVM_VGIC_V3_ADDR_TYPE_DIST 2 /* 4.0 arm64 */
+#define KVM_VGIC_V3_ADDR_TYPE_REDIST 3 /* 4.0 arm64 */
+#define KVM_VGIC_ITS_ADDR_TYPE 4 /* 4.8 arm64 */
+#define KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION 5 /* 4.18 arm64 */
+
+/* How much of the guest's address space each frame takes, in bytes. */
+#define KVM_VGIC_V2_DIST_SIZE 0x1000 /* 3.9 arm64 */
+#define KVM_VGIC_V2_CPU_SIZE 0x2000 /* 3.9 arm64 */
+#define KVM_VGIC_V3_DIST_SIZE 0x10000 /* 4.0 arm64 */
+#define KVM_VGIC_V3_REDIST_SIZE 0x20000 /* 4.0 arm64 */

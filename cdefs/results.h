@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers of our own wrappers, beside the kernel's: outside the range of any errno (1 to 4095) or
+ * exit reason.
+ */
+#define PYKVM_CLOSED -5001 /* own: the object was closed */
+#define PYKVM_INSIDE -5002 /* own: another thread is inside KVM_RUN */
+#define PYKVM_NOT_ARM64 -5003 /* own: the call has another meaning on this machine */
+#define PYKVM_INTERRUPTED 0x40000000 /* own: KVM_RUN ended by a kick */

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * KVM_RUN, and the kick that makes it return.
+ *
+ * After a kick the vCPU's current run, or else its next one, is interrupted once. immediate_exit alone
+ * would not wake a guest that runs already; a signal alone would be lost between two runs. So a
+ * kick sets both under a lock, and whoever leaves KVM_RUN takes the kick back under the same lock:
+ * the flag and immediate_exit never disagree, and the thread that is signalled is still the one
+ * that runs. KVM_SET_SIGNAL_MASK with a blocked signal is no way out: the signal would stay pending
+ * and interrupt every later run.
+ */
+struct pykvm_vcpu {
+	pthread_mutex_t lock;
+	struct kvm_run *run; /* NULL once closed */
+	int fd;
+	int signal;
+	pid_t tid; /* the thread inside KVM_RUN, or 0 */
+	int kicked;
+	int closing;
+	unsigned long forks;
+};
+
+/* Interrupts system calls by being there at all. */
+static void on_kick_signal(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * Takes `wanted`, or with 0 the first real-time signal that nobody uses, for kicks. Without a handler
+ * such a signal would end the process, so this comes before any kick can be sent. Returns the
+ * signal's number, or -EBUSY where `wanted` has a handler already.
+ */
+API int claim_kick_signal(int wanted)
+{
+	struct sigaction action = { .sa_handler = on_kick_signal, .sa_flags = SA_RESTART };
+	struct sigaction present;
+	int first = wanted ? wanted : SIGRTMIN;
+	int last = wanted ? wanted : SIGRTMAX;
+	int signal;
+
+	sigemptyset(&action.sa_mask);
+	for (signal = first; signal <= last; signal++) {
+		if (sigaction(signal, NULL, &present) < 0)
+			return -errno;
+		if (present.sa_handler == on_kick_signal)
+			return signal;
+		if ((present.sa_flags & SA_SIGINFO) || present.sa_handler != SIG_DFL)
+			continue;
+		if (sigaction(signal, &action, NULL) < 0)
+			return -errno;
+		return signal;
+	}
+	return -EBUSY;
+}
+
+API void vcpu_open(struct pykvm_vcpu *vcpu, int fd, void *run, int signal)
+{
+	memset(vcpu, 0, sizeof(*vcpu));
+	pthread_mutex_init(&vcpu->lock, NULL); /* a default one on Linux: this cannot fail */
+	vcpu->fd = fd;
+	vcpu->run = run;
+	vcpu->signal = signal;
+	vcpu->forks = forks_seen();
+}
+
+/* A child may have inherited the lock in its locked state; KVM refuses it every call anyway. */
+static int vcpu_lock(struct pykvm_vcpu *vcpu)
+{
+	if (vcpu->forks != forks_seen())
+		return -EIO;
+	pthread_mutex_lock(&vcpu->lock);
+	if (!vcpu->run) {
+		pthread_mutex_unlock(&vcpu->lock);
+		return PYKVM_CLOSED;
+	}
+	return 0;
+}
+
+static void unblock_once(int signal)
+{
+	static __thread int unblocked;
+	sigset_t set;
+
+	if (unblocked == signal)
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	unblocked = signal;
+}
+
+/*
+ * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick, -EINTR after
+ * any other signal (the caller lets its handlers run and comes back), or another -errno.
+ */
+API int vcpu_run(struct pykvm_vcpu *vcpu)
+{
+	struct kvm_run *run;
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	if (vcpu->tid || vcpu->closing) {
+		result = vcpu->closing ? PYKVM_CLOSED : PYKVM_INSIDE;
+		pthread_mutex_unlock(&vcpu->lock);
+		return result;
+	}
+	unblock_once(vcpu->signal);
+	run = vcpu->run;
+	vcpu->tid = (pid_t)syscall(SYS_gettid);
+	pthread_mutex_unlock(&vcpu->lock);
+
+	result = request(vcpu->fd, KVM_RUN, 0);
+
+	pthread_mutex_lock(&vcpu->lock);
+	if (result == 0) {
+		result = (int)run->exit_reason;
+	} else if (result == -EINTR && vcpu->kicked) {
+		vcpu->kicked = 0;
+		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
+		result = PYKVM_INTERRUPTED;
+	}
+	vcpu->tid = 0;
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
+}
+
+static int kick_locked(struct pykvm_vcpu *vcpu)
+{
+	vcpu->kicked = 1;
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+	if (vcpu->tid && syscall(SYS_tgkill, getpid(), vcpu->tid, vcpu->signal) < 0)
+		return -errno;
+	return 0;
+}
+
+API int vcpu_kick(struct pykvm_vcpu *vcpu)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	result = kick_locked(vcpu);
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
+}
+
+/* The thread inside KVM_RUN, or 0. */
+API int vcpu_thread(struct pykvm_vcpu *vcpu)
+{
+	int tid;
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	tid = vcpu->tid;
+	pthread_mutex_unlock(&vcpu->lock);
+	return tid;
+}
+
+/* Lets nobody in any more and makes who is inside leave; `undo` takes it back. */
+API int vcpu_stop(struct pykvm_vcpu *vcpu, int undo)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	vcpu->closing = !undo;
+	if (!undo && vcpu->tid)
+		result = kick_locked(vcpu);
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
+}
+
+/* Forgets descriptor and mapping, so that the caller may release them. */
+API int vcpu_close(struct pykvm_vcpu *vcpu)
+{
+	int result = vcpu_lock(vcpu);
+
+	/* In a forked child nobody is inside, and the lock is not to be touched. */
+	if (result == -EIO) {
+		vcpu->run = NULL;
+		return 0;
+	}
+	if (result)
+		return result;
+	if (vcpu->tid)
+		result = PYKVM_INSIDE;
+	else
+		vcpu->run = NULL;
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
+}
+
+/* Takes vcpu_close() back, where the mapping turned out to be in use. */
+API void vcpu_reopen(struct pykvm_vcpu *vcpu, void *run)
+{
+	if (vcpu->forks == forks_seen())
+		pthread_mutex_lock(&vcpu->lock);
+	vcpu->run = run;
+	if (vcpu->forks == forks_seen())
+		pthread_mutex_unlock(&vcpu->lock);
+}

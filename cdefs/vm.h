@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The VM descriptor.
+ */
+struct kvm_userspace_memory_region { /* 3.9 */
+	uint32_t slot;
+	uint32_t flags;
+	uint64_t guest_phys_addr;
+	uint64_t memory_size;
+	uint64_t userspace_addr;
+};
+
+/* Of the argument's `irq`: arm64 packs a type and a vCPU index beside the INTID. */
+struct kvm_irq_level { /* 3.9 */
+	uint32_t irq;
+	uint32_t level;
+};
+
+struct kvm_irqfd { /* 4.1 */
+	uint32_t fd;
+	uint32_t gsi;
+	uint32_t flags;
+	uint32_t resamplefd;
+	uint8_t pad[16];
+};
+
+struct kvm_ioeventfd { /* 4.1 */
+	uint64_t datamatch;
+	uint64_t addr;
+	uint32_t len;
+	int32_t fd;
+	uint32_t flags;
+	uint8_t pad[36];
+};
+
+struct kvm_create_device { /* 3.14 */
+	uint32_t type;
+	uint32_t fd;
+	uint32_t flags;
+};
+
+struct kvm_vcpu_init { /* 3.9 arm64 */
+	uint32_t target;
+	uint32_t features[7];
+};
+
+#define KVM_CREATE_VCPU KVM_NONE(0x41) /* 3.9 */
+#define KVM_SET_USER_MEMORY_REGION KVM_WRITES(0x46, struct kvm_userspace_memory_region) /* 3.9 */
+#define KVM_IRQ_LINE KVM_WRITES(0x61, struct kvm_irq_level) /* 3.9 */
+#define KVM_IRQFD KVM_WRITES(0x76, struct kvm_irqfd) /* 4.1 */
+#define KVM_IOEVENTFD KVM_WRITES(0x79, struct kvm_ioeventfd) /* 4.1 */
+#define KVM_CREATE_DEVICE KVM_EXCHANGES(0xe0, struct kvm_create_device) /* 3.14 */
+#define KVM_ARM_PREFERRED_TARGET KVM_READS(0xaf, struct kvm_vcpu_init) /* 3.13 arm64 */
+
+/* Flags of a memory slot. */
+#define KVM_MEM_LOG_DIRTY_PAGES 1 /* 3.9 */
+#define KVM_MEM_READONLY 2 /* 3.9 */
+
+/* How KVM_IRQ_LINE packs its number on arm64. */
+#define KVM_ARM_IRQ_VCPU2_SHIFT 28 /* 5.4 arm64 */
+#define KVM_ARM_IRQ_VCPU2_MASK 0xf /* 5.4 arm64 */
+#define KVM_ARM_IRQ_TYPE_SHIFT 24 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_VCPU_SHIFT 16 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_VCPU_MASK 0xff /* 3.9 arm64 */
+#define KVM_ARM_IRQ_NUM_MASK 0xffff /* 3.9 arm64 */
+#define KVM_ARM_IRQ_TYPE_CPU 0 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_TYPE_SPI 1 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_TYPE_PPI 2 /* 3.9 arm64 */
+
+#define KVM_IRQFD_FLAG_DEASSIGN 1 /* 4.1 */
+#define KVM_IRQFD_FLAG_RESAMPLE 2 /* 4.1 */
+
+#define KVM_IOEVENTFD_FLAG_DATAMATCH 1 /* 4.1 */
+#define KVM_IOEVENTFD_FLAG_PIO 2 /* 4.1 */
+#define KVM_IOEVENTFD_FLAG_DEASSIGN 4 /* 4.1 */
+
+#define KVM_CREATE_DEVICE_TEST 1 /* 3.14 */

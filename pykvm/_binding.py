@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What irqfds and ioeventfds share: a registration in KVM that an object owns."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import TYPE_CHECKING
+
+from pykvm._descriptor import Closing, Descriptor, HasFileno
+from pykvm.eventfd import EventFd, trigger_eventfd
+
+if TYPE_CHECKING:
+    from pykvm.vm import VM
+
+__all__ = ["Binding"]
+
+
+class Binding(Closing):
+    """An eventfd registered with a VM; undone by ``close()``, or with the VM.
+
+    Undoing comes before closing the eventfd: KVM keeps what it was told as long as anybody has the
+    eventfd open, and an ioeventfd for ever.
+    """
+
+    __slots__ = ("__weakref__", "_core", "_event", "_vm")
+
+    def __init__(self, vm: VM, core: Descriptor, given: int | HasFileno | None) -> None:
+        self._core: Descriptor | None = None
+        self._vm = weakref.ref(vm)
+        self._event: EventFd = trigger_eventfd(given)
+        try:
+            self._assign(core)
+        except BaseException:
+            self._event.close()
+            raise
+        self._core = core
+
+    def _assign(self, core: Descriptor) -> None:
+        """Tells KVM."""
+
+    def _deassign(self, core: Descriptor) -> None:
+        """Takes it back; harmless where there is nothing to take back."""
+
+    @property
+    def closed(self) -> bool:
+        return self._core is None
+
+    def close(self) -> None:
+        """Takes the registration back from KVM, then closes the duplicate of the eventfd."""
+        core, self._core = self._core, None
+        if core is None:
+            return
+        vm = self._vm()
+        if vm is not None:
+            vm._children.forget(self)
+        try:
+            if core.fd >= 0 and not core.inherited:
+                self._deassign(core)
+        finally:
+            self._event.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self.close()

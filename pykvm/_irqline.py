@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How arm64 packs type, vCPU and INTID into the number of KVM_IRQ_LINE."""
+
+from __future__ import annotations
+
+from pykvm._descriptor import check_int
+from pykvm._native import lib
+from pykvm.routing import FIRST_SPI, LAST_SPI
+
+__all__ = ["SPI", "check_spi", "ppi_line"]
+
+#: KVM_ARM_IRQ_TYPE_SPI at its place: a plain number, because every irq_line() adds it.
+SPI = 1 << 24
+
+
+def ppi_line(intid: int, level: int, vcpu_id: int) -> int:
+    """The packed number for a private interrupt of one vCPU."""
+    _check_level(level)
+    check_int("vcpu_id", vcpu_id, 0, 0xFFF)
+    if not 16 <= check_int("intid", intid, 0, 2**32 - 1) <= 31:
+        raise ValueError(f"intid is {intid}; with vcpu_id it must be a PPI, 16 to 31")
+    return int(
+        vcpu_id >> 8 << lib.KVM_ARM_IRQ_VCPU2_SHIFT
+        | lib.KVM_ARM_IRQ_TYPE_PPI << lib.KVM_ARM_IRQ_TYPE_SHIFT
+        | (vcpu_id & lib.KVM_ARM_IRQ_VCPU_MASK) << lib.KVM_ARM_IRQ_VCPU_SHIFT
+        | intid
+    )
+
+
+def check_spi(intid: int, level: int) -> None:
+    """Raises what is wrong with the arguments of an SPI's irq_line(), if something is."""
+    _check_level(level)
+    check_int("intid", intid, 0, 2**32 - 1)
+    if 16 <= intid < FIRST_SPI:
+        raise ValueError(f"intid {intid} is a PPI, private to one CPU: name its vcpu_id")
+    if not FIRST_SPI <= intid <= LAST_SPI:
+        raise ValueError(f"intid is {intid}; an SPI is {FIRST_SPI} to {LAST_SPI}")
+
+
+def _check_level(level: int) -> None:
+    check_int("level", int(level) if isinstance(level, bool) else level, 0, 1)

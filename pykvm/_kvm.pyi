@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+# Made by `python cdefs/build.py --emit-stub`; a test checks that it is current.
+from typing import Any
+
+CData = Any
+ffi: Any
+
+class lib:
+    PYKVM_CLOSED: int
+    PYKVM_INSIDE: int
+    PYKVM_NOT_ARM64: int
+    PYKVM_INTERRUPTED: int
+    KVM_GET_API_VERSION: int
+    KVM_CREATE_VM: int
+    KVM_CHECK_EXTENSION: int
+    KVM_GET_VCPU_MMAP_SIZE: int
+    KVM_API_VERSION: int
+    KVM_VM_TYPE_ARM_IPA_SIZE_MASK: int
+    KVM_CAP_IRQCHIP: int
+    KVM_CAP_USER_MEMORY: int
+    KVM_CAP_NR_VCPUS: int
+    KVM_CAP_NR_MEMSLOTS: int
+    KVM_CAP_MP_STATE: int
+    KVM_CAP_COALESCED_MMIO: int
+    KVM_CAP_SYNC_MMU: int
+    KVM_CAP_DESTROY_MEMORY_REGION_WORKS: int
+    KVM_CAP_SET_GUEST_DEBUG: int
+    KVM_CAP_IRQ_ROUTING: int
+    KVM_CAP_JOIN_MEMORY_REGIONS_WORKS: int
+    KVM_CAP_IRQFD: int
+    KVM_CAP_IOEVENTFD: int
+    KVM_CAP_INTERNAL_ERROR_DATA: int
+    KVM_CAP_VCPU_EVENTS: int
+    KVM_CAP_MAX_VCPUS: int
+    KVM_CAP_ONE_REG: int
+    KVM_CAP_SIGNAL_MSI: int
+    KVM_CAP_READONLY_MEM: int
+    KVM_CAP_IRQFD_RESAMPLE: int
+    KVM_CAP_ARM_PSCI: int
+    KVM_CAP_ARM_SET_DEVICE_ADDR: int
+    KVM_CAP_DEVICE_CTRL: int
+    KVM_CAP_ARM_EL1_32BIT: int
+    KVM_CAP_ENABLE_CAP_VM: int
+    KVM_CAP_ARM_PSCI_0_2: int
+    KVM_CAP_CHECK_EXTENSION_VM: int
+    KVM_CAP_GUEST_DEBUG_HW_BPS: int
+    KVM_CAP_GUEST_DEBUG_HW_WPS: int
+    KVM_CAP_IOEVENTFD_ANY_LENGTH: int
+    KVM_CAP_ARM_PMU_V3: int
+    KVM_CAP_VCPU_ATTRIBUTES: int
+    KVM_CAP_MAX_VCPU_ID: int
+    KVM_CAP_MSI_DEVID: int
+    KVM_CAP_IMMEDIATE_EXIT: int
+    KVM_CAP_ARM_USER_IRQ: int
+    KVM_CAP_ARM_INJECT_SERROR_ESR: int
+    KVM_CAP_COALESCED_PIO: int
+    KVM_CAP_ARM_VM_IPA_SIZE: int
+    KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: int
+    KVM_CAP_ARM_SVE: int
+    KVM_CAP_ARM_PTRAUTH_ADDRESS: int
+    KVM_CAP_ARM_PTRAUTH_GENERIC: int
+    KVM_CAP_ARM_IRQ_LINE_LAYOUT_2: int
+    KVM_CAP_ARM_NISV_TO_USER: int
+    KVM_CAP_ARM_INJECT_EXT_DABT: int
+    KVM_CAP_HALT_POLL: int
+    KVM_CAP_STEAL_TIME: int
+    KVM_CAP_DIRTY_LOG_RING: int
+    KVM_CAP_SET_GUEST_DEBUG2: int
+    KVM_CAP_PTP_KVM: int
+    KVM_CAP_BINARY_STATS_FD: int
+    KVM_CAP_ARM_MTE: int
+    KVM_CAP_SYSTEM_EVENT_DATA: int
+    KVM_CAP_ARM_SYSTEM_SUSPEND: int
+    KVM_CAP_DIRTY_LOG_RING_ACQ_REL: int
+    KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP: int
+    KVM_CAP_COUNTER_OFFSET: int
+    KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE: int
+    KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES: int
+    KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES: int
+    KVM_CAP_USER_MEMORY2: int
+    KVM_CAP_GUEST_MEMFD: int
+    KVM_CAP_ARM_WRITABLE_IMP_ID_REGS: int
+    KVM_CAP_ARM_EL2: int
+    KVM_CAP_ARM_EL2_E2H0: int
+    KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED: int
+    KVM_CAP_GUEST_MEMFD_FLAGS: int
+    KVM_CAP_ARM_SEA_TO_USER: int
+    KVM_CAP_ARM_PMU_V3_STRICT: int
+    KVM_CREATE_VCPU: int
+    KVM_SET_USER_MEMORY_REGION: int
+    KVM_IRQ_LINE: int
+    KVM_IRQFD: int
+    KVM_IOEVENTFD: int
+    KVM_CREATE_DEVICE: int
+    KVM_ARM_PREFERRED_TARGET: int
+    KVM_MEM_LOG_DIRTY_PAGES: int
+    KVM_MEM_READONLY: int
+    KVM_ARM_IRQ_VCPU2_SHIFT: int
+    KVM_ARM_IRQ_VCPU2_MASK: int
+    KVM_ARM_IRQ_TYPE_SHIFT: int
+    KVM_ARM_IRQ_VCPU_SHIFT: int
+    KVM_ARM_IRQ_VCPU_MASK: int
+    KVM_ARM_IRQ_NUM_MASK: int
+    KVM_ARM_IRQ_TYPE_CPU: int
+    KVM_ARM_IRQ_TYPE_SPI: int
+    KVM_ARM_IRQ_TYPE_PPI: int
+    KVM_IRQFD_FLAG_DEASSIGN: int
+    KVM_IRQFD_FLAG_RESAMPLE: int
+    KVM_IOEVENTFD_FLAG_DATAMATCH: int
+    KVM_IOEVENTFD_FLAG_PIO: int
+    KVM_IOEVENTFD_FLAG_DEASSIGN: int
+    KVM_CREATE_DEVICE_TEST: int
+    KVM_SET_DEVICE_ATTR: int
+    KVM_GET_DEVICE_ATTR: int
+    KVM_HAS_DEVICE_ATTR: int
+    KVM_DEV_TYPE_VFIO: int
+    KVM_DEV_TYPE_ARM_VGIC_V2: int
+    KVM_DEV_TYPE_ARM_VGIC_V3: int
+    KVM_DEV_TYPE_ARM_VGIC_ITS: int
+    KVM_DEV_TYPE_ARM_PV_TIME: int
+    KVM_DEV_TYPE_ARM_VGIC_V5: int
+    KVM_DEV_ARM_VGIC_GRP_ADDR: int
+    KVM_DEV_ARM_VGIC_GRP_NR_IRQS: int
+    KVM_DEV_ARM_VGIC_GRP_CTRL: int
+    KVM_DEV_ARM_VGIC_CTRL_INIT: int
+    KVM_VGIC_V2_ADDR_TYPE_DIST: int
+    KVM_VGIC_V2_ADDR_TYPE_CPU: int
+    KVM_VGIC_V3_ADDR_TYPE_DIST: int
+    KVM_VGIC_V3_ADDR_TYPE_REDIST: int
+    KVM_VGIC_ITS_ADDR_TYPE: int
+    KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION: int
+    KVM_VGIC_V2_DIST_SIZE: int
+    KVM_VGIC_V2_CPU_SIZE: int
+    KVM_VGIC_V3_DIST_SIZE: int
+    KVM_VGIC_V3_REDIST_SIZE: int
+    KVM_RUN: int
+    KVM_GET_ONE_REG: int
+    KVM_SET_ONE_REG: int
+    KVM_ARM_VCPU_INIT: int
+    KVM_GET_REG_LIST: int
+    KVM_ARM_VCPU_POWER_OFF: int
+    KVM_ARM_VCPU_EL1_32BIT: int
+    KVM_ARM_VCPU_PSCI_0_2: int
+    KVM_ARM_VCPU_PMU_V3: int
+    KVM_ARM_VCPU_SVE: int
+    KVM_ARM_VCPU_PTRAUTH_ADDRESS: int
+    KVM_ARM_VCPU_PTRAUTH_GENERIC: int
+    KVM_ARM_VCPU_HAS_EL2: int
+    KVM_ARM_VCPU_HAS_EL2_E2H0: int
+    KVM_ARM_VCPU_PMU_V3_STRICT: int
+    KVM_EXIT_UNKNOWN: int
+    KVM_EXIT_MMIO: int
+    KVM_EXIT_FAIL_ENTRY: int
+    KVM_EXIT_INTR: int
+    KVM_EXIT_INTERNAL_ERROR: int
+    KVM_EXIT_SYSTEM_EVENT: int
+    KVM_SYSTEM_EVENT_SHUTDOWN: int
+    KVM_SYSTEM_EVENT_RESET: int
+    KVM_SYSTEM_EVENT_CRASH: int
+    KVM_SYSTEM_EVENT_WAKEUP: int
+    KVM_SYSTEM_EVENT_SUSPEND: int
+    KVM_REG_ARM64: int
+    KVM_REG_SIZE_SHIFT: int
+    KVM_REG_SIZE_MASK: int
+    KVM_REG_SIZE_U32: int
+    KVM_REG_SIZE_U64: int
+    KVM_REG_SIZE_U128: int
+    KVM_REG_ARM_COPROC_MASK: int
+    KVM_REG_ARM_CORE: int
+    KVM_REG_ARM_DEMUX: int
+    KVM_REG_ARM64_SYSREG: int
+    KVM_REG_ARM_FW: int
+    KVM_REG_ARM64_SVE: int
+    KVM_REG_ARM_FW_FEAT_BMAP: int
+    KVM_REG_ARM64_SYSREG_OP0_SHIFT: int
+    KVM_REG_ARM64_SYSREG_OP1_SHIFT: int
+    KVM_REG_ARM64_SYSREG_CRN_SHIFT: int
+    KVM_REG_ARM64_SYSREG_CRM_SHIFT: int
+    KVM_REG_ARM64_SYSREG_OP2_SHIFT: int
+    KVM_REG_ARM_TIMER_CVAL: int
+    KVM_REG_ARM_TIMER_CNT: int
+    @staticmethod
+    def forks_seen() -> int: ...
+    @staticmethod
+    def get_api_version(kvm: int, /) -> int: ...
+    @staticmethod
+    def create_vm(kvm: int, type: int, /) -> int: ...
+    @staticmethod
+    def check_extension(kvm_or_vm: int, cap: int, /) -> int: ...
+    @staticmethod
+    def get_vcpu_mmap_size(kvm: int, /) -> int: ...
+    @staticmethod
+    def any_ioctl(fd: int, number: int, argument: int, /) -> int: ...
+    @staticmethod
+    def create_vcpu(vm: int, vcpu_id: int, /) -> int: ...
+    @staticmethod
+    def set_user_memory_region(vm: int, slot: int, flags: int, gpa: int, size: int, hva: int, /) -> int: ...
+    @staticmethod
+    def create_device(vm: int, type: int, flags: int, /) -> int: ...
+    @staticmethod
+    def arm_preferred_target(vm: int, init: CData, /) -> int: ...
+    @staticmethod
+    def irq_line(vm: int, line: int, level: int, /) -> int: ...
+    @staticmethod
+    def irqfd(vm: int, fd: int, gsi: int, flags: int, resamplefd: int, /) -> int: ...
+    @staticmethod
+    def ioeventfd(vm: int, fd: int, gpa: int, size: int, datamatch: int, flags: int, /) -> int: ...
+    @staticmethod
+    def set_device_attr(fd: int, group: int, attr: int, data: CData, /) -> int: ...
+    @staticmethod
+    def get_device_attr(fd: int, group: int, attr: int, data: CData, /) -> int: ...
+    @staticmethod
+    def has_device_attr(fd: int, group: int, attr: int, /) -> int: ...
+    @staticmethod
+    def arm_vcpu_init(vcpu: int, init: CData, /) -> int: ...
+    @staticmethod
+    def get_one_reg(vcpu: int, id: int, /) -> int: ...
+    @staticmethod
+    def set_one_reg(vcpu: int, id: int, value: int, /) -> int: ...
+    @staticmethod
+    def get_wide_reg(vcpu: int, id: int, data: CData, /) -> int: ...
+    @staticmethod
+    def set_wide_reg(vcpu: int, id: int, data: CData, /) -> int: ...
+    @staticmethod
+    def get_reg_list(vcpu: int, list: CData, /) -> int: ...
+    @staticmethod
+    def gate_open(gate: CData, fd: int, /) -> None: ...
+    @staticmethod
+    def gate_signal(gate: CData, /) -> int: ...
+    @staticmethod
+    def gate_signal_many(gate: CData, events: int, /) -> int: ...
+    @staticmethod
+    def gate_shut(gate: CData, /) -> None: ...
+    @staticmethod
+    def claim_kick_signal(wanted: int, /) -> int: ...
+    @staticmethod
+    def vcpu_open(vcpu: CData, fd: int, run: CData, signal: int, /) -> None: ...
+    @staticmethod
+    def vcpu_run(vcpu: CData, /) -> int: ...
+    @staticmethod
+    def vcpu_kick(vcpu: CData, /) -> int: ...
+    @staticmethod
+    def vcpu_thread(vcpu: CData, /) -> int: ...
+    @staticmethod
+    def vcpu_stop(vcpu: CData, undo: int, /) -> int: ...
+    @staticmethod
+    def vcpu_close(vcpu: CData, /) -> int: ...
+    @staticmethod
+    def vcpu_reopen(vcpu: CData, run: CData, /) -> None: ...

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an errno of a KVM call most likely means on arm64.
+
+Read from the kernel's code and checked on running kernels. One entry per (ioctl, errno); an errno
+that means one thing everywhere stands under ``""``.
+"""
+
+from __future__ import annotations
+
+import errno as e
+
+__all__ = ["hint_for"]
+
+_HINTS: dict[tuple[str, int], str] = {
+    ("", e.EIO): (
+        "KVM answers so for a VM made by another process (descriptors do not survive fork: open "
+        "/dev/kvm in the child), or for a VM that it marked dead after an earlier failure of "
+        "KVM_RUN: that first error tells the reason."
+    ),
+    ("", e.EMFILE): "This process has no descriptor left: raise RLIMIT_NOFILE or close some.",
+    ("", e.ENOMEM): "The host kernel has no memory for this.",
+    ("open /dev/kvm", e.ENOENT): (
+        "This host has no /dev/kvm: the kernel lacks KVM, or (in a container) the device was not "
+        "passed in."
+    ),
+    ("open /dev/kvm", e.EACCES): (
+        "You may not open it: usually membership of the group 'kvm' is missing "
+        "(usermod -aG kvm USER, then log in again)."
+    ),
+    ("open /dev/kvm", e.EPERM): "A security policy or a container forbids opening it.",
+    ("open /dev/kvm", e.ENODEV): (
+        "The node is there, but no driver behind it: on arm64 the host kernel must be entered at "
+        "EL2 (a virtual machine needs nested virtualisation); see 'kvm' in the kernel's log."
+    ),
+    ("open /dev/kvm", e.ENXIO): "The node is there, but the KVM driver is not loaded.",
+    ("KVM_CREATE_VM", e.EINVAL): (
+        "The width of guest physical addresses must be 32 to the host's limit "
+        "(check_extension(Cap.ARM_VM_IPA_SIZE)); 0 means 40 bits, which a smaller host refuses too."
+    ),
+    ("KVM_CREATE_VCPU", e.EINVAL): (
+        "vcpu_id must be below check_extension(Cap.MAX_VCPU_ID) of this VM: 8 once it has a GICv2."
+    ),
+    ("KVM_CREATE_VCPU", e.EEXIST): "This VM has a vCPU with that number.",
+    ("KVM_CREATE_VCPU", e.EBUSY): (
+        "The GIC is initialised: every vCPU must be created before its init()."
+    ),
+    ("KVM_SET_USER_MEMORY_REGION", e.EINVAL): (
+        "Address and size must be multiples of the host's page size, the slot number below "
+        "check_extension(Cap.NR_MEMSLOTS), and a live slot keeps its size and memory."
+    ),
+    ("KVM_SET_USER_MEMORY_REGION", e.EEXIST): "The range overlaps another slot of this VM.",
+    ("KVM_SET_USER_MEMORY_REGION", e.EFAULT): (
+        "The slot ends beyond the VM's guest physical address space: see create_vm(ipa_bits=…)."
+    ),
+    ("KVM_CREATE_DEVICE", e.ENODEV): (
+        "This host cannot make such a device. A GICv2 needs a host GICv2 or a GICv3 with the v2 "
+        "compatibility interface; a GICv3 or an ITS needs a host GICv3."
+    ),
+    ("KVM_CREATE_DEVICE", e.EEXIST): "This VM has a GIC already; it can have only one.",
+    ("KVM_CREATE_DEVICE", e.EBUSY): (
+        "A GIC must be made before any vCPU has run, and while none is inside a call."
+    ),
+    ("KVM_CREATE_DEVICE", e.E2BIG): ("This VM has more vCPUs than that GIC serves (a GICv2: 8)."),
+    ("KVM_ARM_VCPU_INIT", e.EINVAL): (
+        "A feature that this host lacks, or that differs from the VM's other vCPUs or from this "
+        "vCPU's earlier init (all must agree), or one PTRAUTH feature without the other."
+    ),
+    ("KVM_ARM_VCPU_INIT", e.ENOENT): "A feature bit that this kernel does not know.",
+    ("KVM_ARM_VCPU_INIT", e.ENODEV): "No PMU of the host fits the CPU that this thread is on.",
+    ("KVM_RUN", e.ENOEXEC): "This vCPU was never initialised: call arm_vcpu_init().",
+    ("KVM_RUN", e.ENXIO): (
+        "The GIC lacks an address (GICv2: dist_addr and cpu_addr; GICv3: dist_addr and room for "
+        "every vCPU's redistributor). This VM is dead now; make a new one."
+    ),
+    ("KVM_RUN", e.EBUSY): (
+        "The VM has a GICv3 that was never initialised: call its init() after the vCPUs are made. "
+        "This VM is dead now; make a new one."
+    ),
+    ("KVM_RUN", e.EINVAL): (
+        "GIC frames overlap or leave the guest's address space, timer interrupts clash, the PMU "
+        "feature lacks its set-up, or the vCPU is in an illegal state."
+    ),
+    ("KVM_RUN", e.EPERM): "SVE was asked for and not finalised.",
+    ("KVM_RUN", e.ENOSYS): (
+        "The guest touched an address outside every slot with an instruction that KVM cannot "
+        "describe (a pair, a post-index, a cache operation; often simply a wild jump or pointer)."
+    ),
+    ("KVM_RUN", e.EFAULT): (
+        "The host cannot back a guest page: its memory was unmapped, or it is read-only."
+    ),
+    ("KVM_IRQ_LINE", e.ENXIO): "The VM has no GIC in the kernel: create_vgic() first.",
+    ("KVM_IRQ_LINE", e.EBUSY): "The GICv3 is not initialised: call its init().",
+    ("KVM_IRQ_LINE", e.EINVAL): (
+        "The INTID is above what this GIC was configured for (nr_irqs), or there is no such vCPU."
+    ),
+    ("KVM_IRQFD", e.EAGAIN): (
+        "The VM has no initialised GIC: create_vgic(), then its init(), then irqfds."
+    ),
+    ("KVM_IRQFD", e.EBUSY): (
+        "This eventfd, or a duplicate of it, already feeds an irqfd: one eventfd, one interrupt."
+    ),
+    ("KVM_IRQFD", e.EBADF): "That descriptor is not open.",
+    ("KVM_IRQFD", e.EINVAL): (
+        "That descriptor is no eventfd, or (x86_64) the VM has no interrupt controller."
+    ),
+    ("KVM_IOEVENTFD", e.EEXIST): (
+        "Another ioeventfd covers this address: the same size with the same value or with any "
+        "value, or one of size 0."
+    ),
+    ("KVM_IOEVENTFD", e.ENOENT): "No ioeventfd is registered with exactly these values.",
+    ("KVM_IOEVENTFD", e.EINVAL): (
+        "Size must be 0, 1, 2, 4 or 8 (0 takes no datamatch), and the range must not wrap."
+    ),
+    ("KVM_IOEVENTFD", e.EBADF): "That descriptor is not open.",
+    ("KVM_IOEVENTFD", e.ENOSPC): "The VM has as many MMIO devices as KVM allows.",
+    ("KVM_SET_DEVICE_ATTR", e.EEXIST): "It was set before, and can be set only once.",
+    ("KVM_SET_DEVICE_ATTR", e.EBUSY): (
+        "Too late (the GIC is initialised or a vCPU has run) or a vCPU is inside a call: kick it."
+    ),
+    ("KVM_SET_DEVICE_ATTR", e.ENXIO): "This device has no such attribute.",
+    ("KVM_SET_DEVICE_ATTR", e.EINVAL): (
+        "A value out of range: frames must be aligned (GICv2: 4 KiB, GICv3: 64 KiB) and not "
+        "overlap; nr_irqs is 64 to 992 in steps of 32."
+    ),
+    ("KVM_SET_DEVICE_ATTR", e.E2BIG): "The frame ends beyond the guest's address space.",
+    ("KVM_GET_DEVICE_ATTR", e.ENXIO): "This device has no such attribute.",
+    ("KVM_GET_ONE_REG", e.ENOENT): (
+        "This vCPU has no such register: unknown here, or hidden by its features."
+    ),
+    ("KVM_SET_ONE_REG", e.ENOENT): (
+        "This vCPU has no such register: unknown here, or hidden by its features."
+    ),
+    ("KVM_GET_ONE_REG", e.ENOEXEC): "This vCPU was never initialised: call arm_vcpu_init().",
+    ("KVM_SET_ONE_REG", e.ENOEXEC): "This vCPU was never initialised: call arm_vcpu_init().",
+    ("KVM_GET_REG_LIST", e.ENOEXEC): "This vCPU was never initialised: call arm_vcpu_init().",
+    ("KVM_GET_ONE_REG", e.EINVAL): "That id's architecture, size or alignment is wrong.",
+    ("KVM_SET_ONE_REG", e.EINVAL): (
+        "That id's architecture, size or alignment is wrong, or the host cannot hold the value."
+    ),
+    ("KVM_SET_ONE_REG", e.EBUSY): "This register is fixed once a vCPU of the VM has run.",
+    ("eventfd write", e.EAGAIN): (
+        "The eventfd's counter is full (2**64 - 2 unread events): nobody reads it."
+    ),
+}
+
+
+def hint_for(ioctl: str, errno: int) -> str:
+    """The likely cause, or an empty string."""
+    return _HINTS.get((ioctl, errno)) or _HINTS.get(("", errno), "")

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory of a guest: the host's mapping, and the slot that shows it to the guest."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pykvm._descriptor import Closing, Descriptor, HasFileno, check_int, duplicate
+from pykvm._native import ffi, lib
+from pykvm.errors import ClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
+    from pykvm.vm import VM
+
+__all__ = ["GuestMemory", "MemorySlot"]
+
+#: Where a mapping may use huge pages, KVM can too only if host and guest address agree on this.
+_ALIGNMENT = 2 << 20
+_LARGEST = 1 << 52
+
+
+class GuestMemory(Closing):
+    """One mapping of host memory that guests can be given.
+
+    By default private and anonymous, zeroed, aligned to 2 MiB, and read as zeros by a forked child.
+    :meth:`memfd` and :meth:`file` make shared ones. Offsets and sizes are bytes; every access is
+    checked against the mapping's end.
+
+    A running guest sees and makes changes at any moment: bytes race with it by nature, and an
+    access larger than one byte may be torn.
+
+    Synchronization: any thread; close() is refused while a slot or a view holds the mapping.
+    """
+
+    __slots__ = ("__weakref__", "_kind", "_map", "_size", "_start")
+
+    def __init__(self, size: int, *, huge_pages: bool = False) -> None:
+        """``size`` bytes of private anonymous memory, a multiple of the host's page size.
+
+        ``huge_pages`` advises the kernel to back it with transparent huge pages. Memory is taken
+        from the host when it is first touched. OSError (ENOMEM) where the host refuses the mapping.
+        """
+        _check_size(size)
+        # mmap aligns to pages only: take more address space and start inside it.
+        room = mmap.mmap(
+            -1, size + _ALIGNMENT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+        )
+        start = -int(ffi.cast("uintptr_t", ffi.from_buffer(room))) % _ALIGNMENT
+        # MADV_DONTFORK would leave the child a hole that is no longer ours to read or unmap.
+        room.madvise(_MADV_WIPEONFORK)
+        if huge_pages:
+            room.madvise(mmap.MADV_HUGEPAGE)
+        self._own(room, start, size, "private")
+
+    def _own(self, room: mmap.mmap, start: int, size: int, kind: str) -> None:
+        self._map = room
+        self._start = start
+        self._size = size
+        self._kind = kind
+
+    @classmethod
+    def _of_file(cls, fd: int, size: int, offset: int, flags: int, kind: str) -> GuestMemory:
+        self = cls.__new__(cls)
+        room = mmap.mmap(fd, size, flags=flags, offset=offset)
+        self._own(room, 0, size, kind)
+        return self
+
+    @classmethod
+    def memfd(cls, size: int, *, hugetlb: bool = False) -> GuestMemory:
+        """``size`` bytes of anonymous memory that can be shared with other processes.
+
+        With ``hugetlb``, of the host's reserved huge pages, whose size ``size`` must be a multiple
+        of; OSError (ENOMEM) where too few are reserved.
+        """
+        _check_size(size)
+        flags = os.MFD_CLOEXEC | (os.MFD_HUGETLB if hugetlb else 0)
+        fd = os.memfd_create("pykvm guest memory", flags)
+        try:
+            os.ftruncate(fd, size)
+            return cls._of_file(fd, size, 0, mmap.MAP_SHARED, "hugetlb" if hugetlb else "memfd")
+        finally:
+            os.close(fd)
+
+    @classmethod
+    def file(
+        cls, given: int | HasFileno, size: int, *, offset: int = 0, private: bool = False
+    ) -> GuestMemory:
+        """``size`` bytes of an open file from ``offset``: writes reach it, unless ``private``.
+
+        ``offset`` is a multiple of the host's page size. ValueError where the file ends earlier:
+        touching what lies beyond would kill the process with SIGBUS.
+        """
+        _check_size(size)
+        check_int("offset", offset, 0, _LARGEST)
+        fd = duplicate(given)
+        try:
+            there = os.fstat(fd).st_size
+            if there < offset + size:
+                raise ValueError(
+                    f"the file holds {there:#x} bytes, less than offset + size, {offset + size:#x}"
+                )
+            flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
+            return cls._of_file(fd, size, offset, flags, "file")
+        finally:
+            os.close(fd)
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def closed(self) -> bool:
+        return self._map.closed
+
+    def _span(self, offset: int, size: int) -> tuple[int, int]:
+        """Where ``size`` bytes at ``offset`` lie in the mapping."""
+        if self._map.closed:
+            raise ClosedError("this GuestMemory is closed")
+        check_int("offset", offset, 0, self._size)
+        check_int("size", size, 0, self._size)
+        if offset + size > self._size:
+            raise ValueError(
+                f"{size:#x} bytes at offset {offset:#x} end beyond the memory's {self._size:#x}"
+            )
+        start = self._start + offset
+        return start, start + size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """A copy of ``size`` bytes at ``offset``."""
+        first, last = self._span(offset, size)
+        return self._map[first:last]
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Writes ``data``, any contiguous buffer, at ``offset``."""
+        with memoryview(data) as whole, whole.cast("B") as octets:
+            first, last = self._span(offset, len(octets))
+            self._map[first:last] = octets
+
+    def view(self, offset: int = 0, size: int | None = None) -> memoryview:
+        """The memory itself, writable, without a copy. It holds the mapping until released."""
+        first, last = self._span(offset, self._size - offset if size is None else size)
+        return memoryview(self._map)[first:last]
+
+    def close(self) -> None:
+        """Unmaps. BufferError, with nothing changed, while a slot or a view holds the memory."""
+        try:
+            self._map.close()
+        except BufferError:
+            raise BufferError(
+                "this GuestMemory is in use by a memory slot or a view: close or release it first"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<GuestMemory {'closed' if self.closed else self._kind} {self._size:#x} bytes>"
+
+    def _hold(self, offset: int, size: int) -> tuple[Any, int]:
+        """Something that keeps the mapping in place while it lives, and the hva of ``offset``."""
+        first, _ = self._span(offset, size)
+        hold = ffi.from_buffer(self._map)
+        return hold, int(ffi.cast("uintptr_t", hold)) + first
+
+
+#: mmap(2) and madvise(2); Python's mmap has no name for them before 3.12 and 3.14.
+_MAP_NORESERVE = 0x4000
+_MADV_WIPEONFORK = 18
+
+
+def _check_size(size: int) -> None:
+    check_int("size", size, 1, _LARGEST)
+    if size % mmap.PAGESIZE:
+        raise ValueError(f"size {size:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}")
+
+
+class MemorySlot(Closing):
+    """A range of guest physical addresses backed by a :class:`GuestMemory`.
+
+    Made by :meth:`VM.add_memory`. Attributes: ``slot`` (its number), ``gpa``, ``size`` (bytes),
+    ``memory``, ``offset`` (where in the memory it starts), ``readonly``.
+
+    Synchronization: with its VM.
+    """
+
+    __slots__ = (
+        "__weakref__", "_core", "_hold", "_vm", "gpa", "memory", "offset", "readonly", "size",
+        "slot",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        vm: VM,
+        core: Descriptor,
+        slot: int,
+        gpa: int,
+        memory: GuestMemory,
+        offset: int,
+        size: int,
+        readonly: bool,
+    ) -> None:
+        self._hold, hva = memory._hold(offset, size)
+        self._core: Descriptor | None = None
+        self._vm = weakref.ref(vm)
+        self.slot = slot
+        self.gpa = gpa
+        self.memory = memory
+        self.offset = offset
+        self.size = size
+        self.readonly = readonly
+        flags = lib.KVM_MEM_READONLY if readonly else 0
+        core.call(
+            lib.set_user_memory_region,
+            "KVM_SET_USER_MEMORY_REGION",
+            slot, flags, gpa, size, hva,
+            slot=slot, flags=flags, gpa=gpa, size=size, hva=hva,
+        )  # fmt: skip
+        self._core = core
+
+    @property
+    def closed(self) -> bool:
+        return self._core is None
+
+    def close(self) -> None:
+        """Takes the range from the guest and lets go of the memory."""
+        core, self._core = self._core, None
+        if core is None:
+            return
+        if core.fd >= 0 and not core.inherited:
+            try:
+                core.call(
+                    lib.set_user_memory_region,
+                    "KVM_SET_USER_MEMORY_REGION",
+                    self.slot, 0, 0, 0, 0,
+                    slot=self.slot, size=0,
+                )  # fmt: skip
+            except OSError:
+                self._core = core  # the guest still has it: the memory must stay
+                raise
+        self._hold = None
+        vm = self._vm()
+        if vm is not None:
+            vm._children.forget(self)
+
+    def __repr__(self) -> str:
+        state = " closed" if self.closed else ""
+        return f"<MemorySlot {self.slot}{state} gpa {self.gpa:#x} size {self.size:#x}>"

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A virtual CPU: its registers, running it, and making it stop."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from pykvm._descriptor import Closing, Descriptor, check_int
+from pykvm._native import ffi, lib
+from pykvm._raw import raw_ioctl
+from pykvm.errors import ClosedError, KvmError, failure
+from pykvm.exits import Exit, exit_of
+from pykvm.kick import claim_kick_signal
+from pykvm.registers import reg_id, reg_name, reg_size
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
+    from pykvm._vmcore import VmCore
+    from pykvm.vm import VM
+
+__all__ = ["Vcpu", "VcpuFeature"]
+
+_ALL_ONES = 2**64 - 1
+
+
+class VcpuFeature(IntEnum):
+    """What :meth:`Vcpu.arm_vcpu_init` can give a vCPU: bit numbers."""
+
+    POWER_OFF = 0
+    """Starts stopped, until PSCI CPU_ON. May differ from one vCPU to the next."""
+    EL1_32BIT = 1
+    """AArch32 guest kernel. Needs ARM_EL1_32BIT."""
+    PSCI_0_2 = 2
+    """PSCI 0.2 and newer, served by the kernel. Needs ARM_PSCI_0_2."""
+    PMU_V3 = 3
+    """Performance monitor. Needs ARM_PMU_V3, and a set-up before the first run."""
+    SVE = 4
+    """Scalable vectors. Needs ARM_SVE, and to be finalised."""
+    PTRAUTH_ADDRESS = 5
+    """Pointer authentication of addresses; only together with PTRAUTH_GENERIC."""
+    PTRAUTH_GENERIC = 6
+    """Generic pointer authentication; only together with PTRAUTH_ADDRESS."""
+    HAS_EL2 = 7
+    """The guest is a hypervisor. Needs ARM_EL2."""
+    HAS_EL2_E2H0 = 8
+    """A guest hypervisor without VHE. Needs ARM_EL2_E2H0."""
+    PMU_V3_STRICT = 9
+    """No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."""
+
+
+class Vcpu(Closing):
+    """One virtual CPU, made by :meth:`VM.create_vcpu`.
+
+    Attributes: ``vcpu_id``.
+
+    Synchronization: one thread at a time; only :meth:`kick` crosses. Calls from a second thread
+    wait in the kernel while the first is inside run().
+    Source: Documentation/virt/kvm/api.rst, section 4, vCPU ioctls.
+    """
+
+    __slots__ = ("__weakref__", "_context", "_core", "_map", "_run", "_vm_core", "vcpu_id")
+
+    def __init__(self, vm: VM, vm_core: VmCore, fd: int, vcpu_id: int) -> None:
+        self._core = Descriptor(fd, f"Vcpu {vcpu_id}")
+        self._vm_core = vm_core
+        self.vcpu_id = vcpu_id
+        signal = claim_kick_signal()
+        # mmap counts its views: closing under a live one is refused, never a dangling pointer.
+        self._map = mmap.mmap(fd, vm_core.mmap_size)
+        self._run = ffi.from_buffer("struct kvm_run *", self._map)
+        self._context = ffi.new("struct pykvm_vcpu *")
+        lib.vcpu_open(self._context, fd, self._run, signal)
+
+    @property
+    def closed(self) -> bool:
+        return self._core.fd < 0
+
+    def fileno(self) -> int:
+        """The descriptor's number. ClosedError after close()."""
+        if self._core.fd < 0:
+            raise ClosedError(f"this {self._core.what} is closed")
+        return self._core.fd
+
+    # Running ----------------------------------------------------------------------------------
+
+    def run(self) -> Exit:
+        """KVM_RUN: runs the guest until it needs something.
+
+        Capability: none.
+
+        Returns: one of :mod:`pykvm.exits`; :class:`~pykvm.Interrupted` after a :meth:`kick`.
+        Signals' Python handlers run while the guest waits, and the guest goes on after them;
+        what a handler raises (KeyboardInterrupt) comes out of here, and run() can be called again.
+        Errors: ENOEXEC not initialised; ENXIO a GIC without address, EBUSY a GICv3 without init(),
+        EINVAL overlapping frames (these three leave the VM dead); ENOSYS an access that KVM
+        cannot describe; EFAULT memory that the host cannot back; EPERM SVE not finalised.
+        Synchronization: one thread at a time, else KvmBusyError; releases the GIL.
+        Source: api.rst 4.10 and 5.
+        """
+        if self._vm_core.lazy_gicv2:
+            self._vm_core.refuse_lazy_gicv2("KVM_RUN")
+        while (reason := lib.vcpu_run(self._context)) < 0:
+            # Another signal than a kick: its Python handler runs here, between two bytecodes.
+            if reason != -errno.EINTR:
+                raise failure(
+                    reason, "KVM_RUN", f"Vcpu {self.vcpu_id}", self._core.fd, vcpu_id=self.vcpu_id
+                )
+        return exit_of(self._run, reason)
+
+    def mmio_reply(self, value: int | Buffer) -> None:
+        """What the guest reads: the answer to a :class:`~pykvm.MmioRead`, before the next run().
+
+        ``value``: a number (stored little-endian) that fits the load, or exactly its bytes.
+        Raises ValueError where it does not fit or the last exit was no MmioRead.
+        """
+        self.fileno()
+        run = self._run
+        mmio = run.mmio
+        if run.exit_reason != lib.KVM_EXIT_MMIO or mmio.is_write:
+            raise ValueError("there is no load to answer: the last exit was no MmioRead")
+        size = int(mmio.len)
+        if isinstance(value, int):
+            check_int("value", int(value), 0, 2 ** (8 * size) - 1)
+            data = value.to_bytes(size, "little")
+        else:
+            data = bytes(value)
+            if len(data) != size:
+                raise ValueError(f"the guest reads {size} bytes, the reply has {len(data)}")
+        mmio.data = data.ljust(8, b"\0")
+
+    def kick(self) -> None:
+        """Ends the run under way, or else the next one: it returns Interrupted, once.
+
+        Kicks before that are one; none is lost. A load that waits for its value is completed first.
+        Errors: ClosedError; EIO in a forked child.
+        Synchronization: any thread, and signal handlers.
+        Source: api.rst 5 (immediate_exit).
+        """
+        result = lib.vcpu_kick(self._context)
+        if result < 0:
+            raise failure(result, "kick", f"Vcpu {self.vcpu_id}", self._core.fd)
+
+    @property
+    def kvm_run(self) -> memoryview:
+        """The page shared with the kernel, as bytes; it holds the vCPU open until released.
+
+        Little is of use to read here: exits hand out copies of what matters. Offsets (bytes):
+        immediate_exit 1, exit_reason 8 (u32), flags 14 (u16), the exit's own members from 32,
+        s.regs.device_irq_level 304 (u64). The coalesced MMIO ring is on the next page.
+        Synchronization: while no run is under way.
+        Source: api.rst 5.
+        """
+        self.fileno()
+        return memoryview(self._map)
+
+    # Registers --------------------------------------------------------------------------------
+
+    def arm_vcpu_init(
+        self, features: Iterable[VcpuFeature | int] = (), *, target: int | None = None
+    ) -> None:
+        """KVM_ARM_VCPU_INIT: makes the vCPU what it is; again, resets it.
+
+        Capability: each feature's own; arm64.
+
+        Args: ``features``: :class:`VcpuFeature` bits, the same for every vCPU of the VM (but for
+        POWER_OFF). ``target``: what the host prefers, or as :meth:`VM.arm_preferred_target` gave.
+        Errors: EINVAL a feature that the host lacks or that differs, ENOENT an unknown bit, ENODEV
+        no PMU for this CPU.
+        Synchronization: waits while another thread is inside run().
+        Source: api.rst 4.82.
+        """
+        init = ffi.new("struct kvm_vcpu_init *")
+        bits = sorted({check_int("feature", feature, 0, 32 * 7 - 1) for feature in features})
+        for bit in bits:
+            init.features[bit // 32] |= 1 << bit % 32
+        if target is None:
+            asked = ffi.new("struct kvm_vcpu_init *")
+            self._vm_core.call(lib.arm_preferred_target, "KVM_ARM_PREFERRED_TARGET", asked)
+            target = int(asked.target)
+        init.target = check_int("target", target, 0, 2**32 - 1)
+        names = [_FEATURES.get(bit, str(bit)) for bit in bits]
+        self._core.call(
+            lib.arm_vcpu_init, "KVM_ARM_VCPU_INIT", init, target=target, bits=" ".join(names)
+        )
+
+    def get_one_reg(self, reg: int | str) -> int:
+        """KVM_GET_ONE_REG.
+
+        Capability: ONE_REG.
+
+        Args: ``reg``: an id, or a name of :mod:`pykvm.registers` (an id is quicker).
+        Returns: the value; registers wider than 64 bits too, as one little-endian number.
+        Errors: ENOENT the vCPU has no such register, EINVAL the id cannot be, ENOEXEC the vCPU is
+        not initialised, EPERM SVE not finalised; ValueError an unknown name.
+        Synchronization: waits while another thread is inside run().
+        Source: api.rst 4.69.
+        """
+        try:
+            value = lib.get_one_reg(self._core.fd, reg)  # type: ignore[arg-type]
+        except (TypeError, OverflowError):
+            return self.get_one_reg(reg_id(reg))
+        if value == _ALL_ONES and ffi.errno:
+            return self._get_slowly(reg, ffi.errno)
+        return value
+
+    def _get_slowly(self, reg: int | str, error: int) -> int:
+        """A wide register, one more try after a signal, or the error."""
+        number = reg_id(reg)
+        if error == errno.EMSGSIZE:
+            size = reg_size(number)
+            data = ffi.new("uint8_t[]", size)
+            self._core.call(lib.get_wide_reg, "KVM_GET_ONE_REG", number, data, reg=reg_name(number))
+            return int.from_bytes(ffi.buffer(data, size), "little")
+        if error == errno.EINTR:
+            return self.get_one_reg(number)
+        raise self._reg_failure("KVM_GET_ONE_REG", number, error)
+
+    def _reg_failure(self, ioctl: str, number: int, error: int) -> Exception:
+        return failure(
+            -error, ioctl, f"Vcpu {self.vcpu_id}", self._core.fd,
+            reg=reg_name(number), reg_id=number,
+        )  # fmt: skip
+
+    def set_one_reg(self, reg: int | str, value: int) -> None:
+        """KVM_SET_ONE_REG.
+
+        Capability: ONE_REG.
+
+        Args: ``reg``: an id, or a name of :mod:`pykvm.registers`; ``value``: a number that fits.
+        Errors: as :meth:`get_one_reg`; EINVAL also a value that the host cannot hold, EBUSY a
+        register that is fixed once the VM has run.
+        Synchronization: waits while another thread is inside run().
+        Source: api.rst 4.68.
+        """
+        number = reg_id(reg)
+        size = reg_size(number)
+        check_int("value", value, 0, 2 ** (8 * size) - 1)
+        if size > 8:
+            data = ffi.new("uint8_t[]", value.to_bytes(size, "little"))
+            result = lib.set_wide_reg(self._core.fd, number, data)
+        else:
+            result = lib.set_one_reg(self._core.fd, number, value)
+        if result == -errno.EINTR:
+            self.set_one_reg(number, value)
+        elif result < 0:
+            raise self._reg_failure("KVM_SET_ONE_REG", number, -result)
+
+    def get_reg_list(self) -> list[int]:
+        """KVM_GET_REG_LIST.
+
+        Capability: ONE_REG.
+
+        Returns: the ids of all registers of this vCPU; :func:`pykvm.reg_name` names them.
+        Errors: ENOEXEC the vCPU is not initialised, EPERM SVE not finalised.
+        Synchronization: waits while another thread is inside run().
+        Source: api.rst 4.84.
+        """
+        room = 0
+        while True:
+            ids = ffi.new("uint64_t[]", room + 1)
+            ids[0] = room
+            try:
+                self._core.call(lib.get_reg_list, "KVM_GET_REG_LIST", ids)
+            except KvmError as refusal:
+                if refusal.errno != errno.E2BIG or ids[0] <= room:
+                    raise
+                room = ids[0]
+            else:
+                return list(ids[1 : ids[0] + 1])
+
+    def ioctl(self, request: int, argument: int | Buffer = 0) -> int:
+        """Any ioctl on the vCPU but KVM_RUN, by number; see :meth:`VM.ioctl`.
+
+        Capability: the ioctl's own.
+
+        Errors: the ioctl's own, as KvmError; ValueError for KVM_RUN or a buffer too small.
+        Synchronization: waits while another thread is inside run().
+        Source: api.rst, section 4.
+        """
+        return raw_ioctl(self._core, request, argument)
+
+    # End --------------------------------------------------------------------------------------
+
+    def _stop(self, *, undo: bool = False) -> None:
+        """For VM.close(): lets nobody run any more, and kicks who does."""
+        lib.vcpu_stop(self._context, undo)
+
+    def _inside(self) -> bool:
+        return bool(lib.vcpu_thread(self._context) > 0)
+
+    def close(self) -> None:
+        """Unmaps kvm_run and closes the descriptor.
+
+        KvmBusyError while a thread is inside run(), and BufferError while a view of kvm_run lives;
+        the vCPU stays open then.
+        Synchronization: any thread.
+        """
+        if self._core.fd < 0:
+            return
+        result = lib.vcpu_close(self._context)
+        if result < 0:
+            raise failure(result, "close", f"Vcpu {self.vcpu_id}", 0, vcpu_id=self.vcpu_id)
+        run, self._run = self._run, None
+        address = ffi.cast("void *", run)
+        del run  # the hold on the mapping, which only other views have now
+        try:
+            self._map.close()
+        except BufferError:
+            self._run = ffi.from_buffer("struct kvm_run *", self._map)
+            lib.vcpu_reopen(self._context, address)
+            raise BufferError(
+                f"a view of vCPU {self.vcpu_id}'s kvm_run is in use: release it first"
+            ) from None
+        self._core.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError, BufferError):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Vcpu {self.vcpu_id}{' closed' if self.closed else f' fd {self._core.fd}'}>"
+
+
+_FEATURES = {int(feature): feature.name for feature in VcpuFeature}

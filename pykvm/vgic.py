@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The virtual GIC: the interrupt controller that KVM emulates in the kernel."""
+
+from __future__ import annotations
+
+import struct
+from typing import ClassVar
+
+from pykvm._descriptor import check_int
+from pykvm._native import lib
+from pykvm.device import Device, DeviceType
+
+__all__ = ["Vgic", "VgicV2", "VgicV3"]
+
+#: What init() makes of a GIC whose nr_irqs nobody set.
+DEFAULT_NR_IRQS = 256
+_U64 = 2**64 - 1
+
+
+class Vgic(Device):
+    """A virtual GIC; see :class:`VgicV2` and :class:`VgicV3`.
+
+    Addresses are guest physical, in bytes. Each can be set once, also after :meth:`init`, and must
+    be there before the first run.
+
+    Synchronization: any thread; its attributes answer EBUSY while a vCPU is inside a call.
+    """
+
+    __slots__ = ()
+
+    version: ClassVar[int]
+    device_type: ClassVar[DeviceType]
+
+    @property
+    def nr_irqs(self) -> int:
+        """Interrupts in all, with the 32 private ones: 64 to 992, a multiple of 32.
+
+        Reads 32 while unset. Set it once, before init(), which otherwise takes 256.
+        Errors: EINVAL out of range, EBUSY set before or initialised.
+        Source: devices/arm-vgic.rst, KVM_DEV_ARM_VGIC_GRP_NR_IRQS.
+        """
+        data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, bytes(4))
+        return int.from_bytes(data, "little")
+
+    @nr_irqs.setter
+    def nr_irqs(self, count: int) -> None:
+        check_int("nr_irqs", count, 0, 2**32 - 1)
+        data = struct.pack("=I", count)
+        self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, data)
+
+    def init(self) -> None:
+        """KVM_SET_DEVICE_ATTR, CTRL_INIT: after every vCPU is created, before irqfds and run.
+
+        Capability: DEVICE_CTRL.
+
+        It routes gsi n to SPI n + 32, replacing what was routed before. A second init() changes
+        nothing.
+        Errors: EBUSY a vCPU is being created, ENOMEM.
+        Synchronization: any thread.
+        Source: devices/arm-vgic.rst and arm-vgic-v3.rst, KVM_DEV_ARM_VGIC_GRP_CTRL.
+        """
+        self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_CTRL, lib.KVM_DEV_ARM_VGIC_CTRL_INIT)
+        vm_core = self._vm_core
+        if vm_core is not None:
+            vm_core.lazy_gicv2 = False
+            vm_core.routing.set_default(self.nr_irqs)
+
+    def _get_addr(self, attr: int) -> int:
+        data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_ADDR, attr, bytes(8))
+        return int.from_bytes(data, "little")
+
+    def _set_addr(self, name: str, attr: int, gpa: int) -> None:
+        check_int(name, gpa, 0, _U64)
+        self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_ADDR, attr, struct.pack("=Q", gpa))
+
+
+class VgicV2(Vgic):
+    """A GICv2, for up to 8 vCPUs.
+
+    pykvm refuses run() and irq_line() before :meth:`init`: the kernel would initialise a GICv2 by
+    itself and rewrite the routing table (``create_vgic(allow_implicit_init=True)`` lets it).
+
+    Source: Documentation/virt/kvm/devices/arm-vgic.rst.
+    """
+
+    __slots__ = ()
+
+    version = 2
+    device_type = DeviceType.ARM_VGIC_V2
+
+    @property
+    def dist_addr(self) -> int:
+        """gpa of the distributor: 4 KiB, aligned to as much. All ones while unset.
+
+        Errors: EEXIST set before, EINVAL alignment or overlap, E2BIG beyond the address space.
+        """
+        return self._get_addr(lib.KVM_VGIC_V2_ADDR_TYPE_DIST)
+
+    @dist_addr.setter
+    def dist_addr(self, gpa: int) -> None:
+        self._set_addr("dist_addr", lib.KVM_VGIC_V2_ADDR_TYPE_DIST, gpa)
+
+    @property
+    def cpu_addr(self) -> int:
+        """gpa of the CPU interface: 8 KiB, aligned to 4 KiB. All ones while unset.
+
+        Errors: EEXIST set before, EINVAL alignment or overlap, E2BIG beyond the address space.
+        """
+        return self._get_addr(lib.KVM_VGIC_V2_ADDR_TYPE_CPU)
+
+    @cpu_addr.setter
+    def cpu_addr(self, gpa: int) -> None:
+        self._set_addr("cpu_addr", lib.KVM_VGIC_V2_ADDR_TYPE_CPU, gpa)
+
+
+class VgicV3(Vgic):
+    """A GICv3, for up to 512 vCPUs.
+
+    Source: Documentation/virt/kvm/devices/arm-vgic-v3.rst.
+    """
+
+    __slots__ = ()
+
+    version = 3
+    device_type = DeviceType.ARM_VGIC_V3
+
+    @property
+    def dist_addr(self) -> int:
+        """gpa of the distributor: 64 KiB, aligned to as much. All ones while unset.
+
+        Errors: EEXIST set before, EINVAL alignment or overlap, E2BIG beyond the address space.
+        """
+        return self._get_addr(lib.KVM_VGIC_V3_ADDR_TYPE_DIST)
+
+    @dist_addr.setter
+    def dist_addr(self, gpa: int) -> None:
+        self._set_addr("dist_addr", lib.KVM_VGIC_V3_ADDR_TYPE_DIST, gpa)
+
+    @property
+    def redist_addr(self) -> int:
+        """gpa of one region for all redistributors: 128 KiB per vCPU, aligned to 64 KiB.
+
+        Excludes :meth:`add_redist_region`.
+        Errors: EEXIST set before, EINVAL alignment, overlap or regions in use, E2BIG beyond the
+        address space.
+        """
+        return self._get_addr(lib.KVM_VGIC_V3_ADDR_TYPE_REDIST)
+
+    @redist_addr.setter
+    def redist_addr(self, gpa: int) -> None:
+        self._set_addr("redist_addr", lib.KVM_VGIC_V3_ADDR_TYPE_REDIST, gpa)
+
+    def add_redist_region(self, gpa: int, count: int, *, index: int) -> None:
+        """KVM_SET_DEVICE_ATTR, a region of ``count`` redistributors at ``gpa``.
+
+        Capability: DEVICE_CTRL.
+
+        Args: ``gpa``: bytes, a multiple of 64 KiB; ``count``: 1 to 4095 redistributors of 128 KiB;
+        ``index``: 0 for the first region, then 1, 2, …
+        Errors: EINVAL index out of order, overlap or redist_addr in use, E2BIG beyond the address
+        space.
+        Synchronization: any thread.
+        Source: devices/arm-vgic-v3.rst, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION.
+        """
+        check_int("gpa", gpa, 0, 2**52 - 1)
+        check_int("count", count, 1, 4095)
+        check_int("index", index, 0, 4095)
+        if gpa % 0x10000:
+            raise ValueError(f"gpa {gpa:#x} is no multiple of 64 KiB")
+        value = count << 52 | gpa | index
+        self._set_addr("region", lib.KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, value)

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A virtual machine: its memory, vCPUs, devices and interrupts."""
+
+from __future__ import annotations
+
+import errno
+import time
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pykvm._descriptor import Closing, HasFileno, check_int
+from pykvm._irqline import SPI, check_spi, ppi_line
+from pykvm._native import ffi, lib
+from pykvm._raw import raw_ioctl
+from pykvm._vmcore import Children, VmCore
+from pykvm.device import Device, DeviceType
+from pykvm.errors import ClosedError, KvmBusyError, KvmError, failure
+from pykvm.ioeventfd import Ioeventfd
+from pykvm.irqfd import Irqfd, gsi_of
+from pykvm.memory import GuestMemory, MemorySlot
+from pykvm.routing import FIRST_SPI, LAST_SPI
+from pykvm.vcpu import Vcpu
+from pykvm.vgic import Vgic, VgicV2, VgicV3
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
+    from pykvm.caps import Cap
+
+__all__ = ["VM"]
+
+_U64 = 2**64 - 1
+
+
+class VM(Closing):
+    """One virtual machine, made by :meth:`Kvm.create_vm`.
+
+    It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when
+    nobody keeps the object that made them. vCPUs and devices belong to whoever holds them.
+
+    Order that satisfies every kernel: memory, vCPUs, their init, GIC, its addresses and init(),
+    irqfds, registers, run.
+
+    Synchronization: calls are independent; any thread.
+    Source: Documentation/virt/kvm/api.rst, section 4, VM ioctls.
+    """
+
+    __slots__ = ("__weakref__", "_children", "_core")
+
+    def __init__(self, core: VmCore) -> None:
+        self._core = core
+        self._children = Children()
+
+    # The VM itself ----------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        return self._core.fd < 0
+
+    def fileno(self) -> int:
+        """The descriptor's number. ClosedError after close()."""
+        if self._core.fd < 0:
+            raise ClosedError("this VM is closed")
+        return self._core.fd
+
+    def check_extension(self, cap: Cap | int) -> int:
+        """KVM_CHECK_EXTENSION on the VM: the answer for this VM, which may differ from the host's.
+
+        Capability: CHECK_EXTENSION_VM.
+
+        Args: ``cap``: a :class:`~pykvm.Cap`, or any number: an unknown one answers 0.
+        Returns: 0 for no, else 1 or a value that :class:`~pykvm.Cap` describes.
+        Synchronization: any thread.
+        Source: api.rst 4.4.
+        """
+        check_int("cap", cap, 0, 2**32 - 1)
+        return self._core.call(lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=cap)
+
+    def ioctl(self, request: int, argument: int | Buffer = 0) -> int:
+        """Any ioctl on the VM, by number: for what has no method here.
+
+        Capability: the ioctl's own.
+
+        Args: ``request``: the full request number. ``argument``: a number for requests that carry
+        none of the caller's memory, else a writable buffer of at least the size that the number
+        names. What KVM does with pointers inside the buffer is the caller's care.
+        Returns: what the kernel returned, 0 or more.
+        Errors: the ioctl's own, as KvmError; ValueError where the buffer is too small.
+        Afterwards the interrupt routing counts as unknown, and irqfd() refuses no gsi.
+        Synchronization: any thread.
+        Source: api.rst, section 4.
+        """
+        result = raw_ioctl(self._core, request, argument)
+        self._core.routing.forget()
+        return result
+
+    # Memory -----------------------------------------------------------------------------------
+
+    def add_memory(
+        self,
+        gpa: int,
+        memory: GuestMemory,
+        *,
+        offset: int = 0,
+        size: int | None = None,
+        slot: int | None = None,
+        readonly: bool = False,
+    ) -> MemorySlot:
+        """KVM_SET_USER_MEMORY_REGION: shows the guest ``memory`` at ``gpa``.
+
+        Capability: USER_MEMORY; READONLY_MEM for ``readonly``.
+
+        Args: ``gpa``, ``offset`` (into the memory) and ``size`` are bytes, multiples of the host's
+        page size; ``size`` defaults to what the memory has from ``offset``. ``slot``: a number of
+        one's own, by default the lowest free one. ``readonly``: guest writes exit as MMIO.
+        Errors: EEXIST the range overlaps another slot, EINVAL alignment or number, EFAULT beyond
+        the guest's address space, ENOMEM.
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.35.
+        """
+        if not isinstance(memory, GuestMemory):
+            raise TypeError(f"memory must be a GuestMemory, not {type(memory).__name__}")
+        check_int("gpa", gpa, 0, _U64)
+        check_int("offset", offset, 0, memory.size)
+        length = memory.size - offset if size is None else size
+        check_int("size", length, 1, memory.size)
+        slots = [child for child in self._children.held() if isinstance(child, MemorySlot)]
+        taken = {child.slot for child in slots}
+        if slot is None:
+            slot = next(n for n in range(len(taken) + 1) if n not in taken)
+        elif check_int("slot", slot, 0, 2**16 - 1) in taken:
+            raise ValueError(f"slot {slot} is in use: close its MemorySlot first")
+        made = MemorySlot(self, self._core, slot, gpa, memory, offset, length, bool(readonly))
+        self._children.hold(made)
+        return made
+
+    # vCPUs and devices ------------------------------------------------------------------------
+
+    def create_vcpu(self, vcpu_id: int) -> Vcpu:
+        """KVM_CREATE_VCPU.
+
+        Capability: MAX_VCPU_ID says how many numbers there are.
+
+        Args: ``vcpu_id``: 0 to MAX_VCPU_ID - 1; the guest's MPIDR_EL1 derives from it (Aff0 = bits
+        3:0, Aff1 = bits 11:4, Aff2 = bits 19:12).
+        Errors: EINVAL number or count too high, EEXIST number in use, EBUSY the GIC is initialised.
+        Synchronization: any thread.
+        Source: api.rst 4.7.
+        """
+        check_int("vcpu_id", vcpu_id, 0, 2**31 - 1)
+        fd = self._core.call(lib.create_vcpu, "KVM_CREATE_VCPU", vcpu_id, vcpu_id=vcpu_id)
+        vcpu = Vcpu(self, self._core, fd, vcpu_id)
+        self._children.know(vcpu)
+        return vcpu
+
+    def arm_preferred_target(self) -> int:
+        """KVM_ARM_PREFERRED_TARGET.
+
+        Capability: none; arm64.
+
+        Returns: the target to give to :meth:`Vcpu.arm_vcpu_init` (5, the generic one, on every
+        kernel that is supported here).
+        Errors: none of the kernel's.
+        Synchronization: any thread.
+        Source: api.rst 4.83.
+        """
+        init = ffi.new("struct kvm_vcpu_init *")
+        self._core.call(lib.arm_preferred_target, "KVM_ARM_PREFERRED_TARGET", init)
+        return int(init.target)
+
+    def create_device(self, type: DeviceType | int) -> Device:
+        """KVM_CREATE_DEVICE.
+
+        Capability: DEVICE_CTRL.
+
+        Args: ``type``: a :class:`~pykvm.DeviceType`, or any number.
+        Errors: ENODEV this host cannot make one, EEXIST there is one, EBUSY a vCPU has run, E2BIG
+        more vCPUs than it serves.
+        Synchronization: any thread.
+        Source: api.rst 4.79; Documentation/virt/kvm/devices.
+        """
+        number = check_int("type", type, 0, 2**32 - 1)
+        kinds: dict[int, Callable[[], Device]] = {
+            DeviceType.ARM_VGIC_V2: lambda: self.create_vgic(2),
+            DeviceType.ARM_VGIC_V3: lambda: self.create_vgic(3),
+        }
+        if number in kinds:
+            return kinds[number]()
+        device = Device(self, self._core, self._create_device(number), number)
+        self._children.know(device)
+        return device
+
+    def _create_device(self, number: int, flags: int = 0) -> int:
+        return self._core.call(
+            lib.create_device, "KVM_CREATE_DEVICE", number, flags, type=_type_name(number)
+        )
+
+    def has_device(self, type: DeviceType | int) -> bool:
+        """KVM_CREATE_DEVICE with its TEST flag: whether the host could make one. Makes nothing.
+
+        Capability: DEVICE_CTRL.
+
+        Args: ``type``: a :class:`~pykvm.DeviceType`, or any number.
+        Errors: none: ENODEV is the answer False.
+        Synchronization: any thread.
+        Source: api.rst 4.79.
+        """
+        number = check_int("type", type, 0, 2**32 - 1)
+        try:
+            self._create_device(number, lib.KVM_CREATE_DEVICE_TEST)
+        except KvmError as refusal:
+            if refusal.errno != errno.ENODEV:
+                raise
+            return False
+        return True
+
+    def create_vgic(self, version: int | None = None, *, allow_implicit_init: bool = False) -> Vgic:
+        """KVM_CREATE_DEVICE for the virtual GIC: a :class:`VgicV3` or a :class:`VgicV2`.
+
+        Capability: IRQCHIP.
+
+        Args: ``version``: 2, 3, or None for the newest that the host has. ``allow_implicit_init``:
+        lets the kernel initialise a GICv2 by itself, at the first run or irq_line(); the interrupt
+        routing counts as unknown then.
+        Errors: ENODEV the host has no such GIC, EEXIST the VM has one, EBUSY a vCPU has run, E2BIG
+        more vCPUs than it serves.
+        Synchronization: any thread.
+        Source: devices/arm-vgic.rst, devices/arm-vgic-v3.rst.
+        """
+        if version not in (None, 2, 3) or isinstance(version, bool):
+            raise ValueError(f"version is {version!r}; it must be 2, 3 or None")
+        if version is None:
+            version = 3 if self.has_device(DeviceType.ARM_VGIC_V3) else 2
+        kind = VgicV3 if version == 3 else VgicV2
+        vgic = kind(self, self._core, self._create_device(kind.device_type), kind.device_type)
+        if version == 2 and allow_implicit_init:
+            self._core.routing.forget()
+        self._core.lazy_gicv2 = version == 2 and not allow_implicit_init
+        self._children.know(vgic)
+        return vgic
+
+    # Interrupts -------------------------------------------------------------------------------
+
+    def irq_line(self, intid: int, level: int, *, vcpu_id: int | None = None) -> None:
+        """KVM_IRQ_LINE: drives the line of an interrupt.
+
+        Capability: IRQCHIP; ARM_IRQ_LINE_LAYOUT_2 for vCPUs above 255; arm64.
+
+        Args: ``intid``: 32 to 1019 for an SPI; 16 to 31 for a PPI, which also needs ``vcpu_id``.
+        ``level``: 0 or 1. An edge-triggered interrupt becomes pending at 1 and ignores 0.
+        Errors: ENXIO no GIC in the kernel, EINVAL beyond what the GIC was made for or no such vCPU,
+        EBUSY a GICv3 that is not initialised (or a GICv2 of ours that is not).
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.25.
+        """
+        core = self._core
+        if core.lazy_gicv2:
+            core.refuse_lazy_gicv2("KVM_IRQ_LINE")
+        if vcpu_id is None:
+            try:
+                valid = FIRST_SPI <= intid <= LAST_SPI and 0 <= level <= 1
+            except TypeError:
+                valid = False
+            if not valid:
+                check_spi(intid, level)
+            line = intid | SPI
+        else:
+            line = ppi_line(intid, level, vcpu_id)
+        while (result := lib.irq_line(core.fd, line, level)) < 0:
+            if result != -errno.EINTR:
+                raise failure(result, "KVM_IRQ_LINE", "VM", core.fd, intid=intid, level=level)
+
+    def irqfd(
+        self,
+        *,
+        intid: int | None = None,
+        gsi: int | None = None,
+        eventfd: int | HasFileno | None = None,
+        allow_unrouted: bool = False,
+    ) -> Irqfd:
+        """KVM_IRQFD: an eventfd becomes an interrupt of the guest.
+
+        Capability: IRQFD.
+
+        Args: exactly one of ``intid``, an SPI as the guest sees it (32 to 1019), and ``gsi``, an
+        input of the routing table (by default SPI = gsi + 32). ``eventfd``: one of one's own
+        (non-blocking; it is duplicated); by default a new one. ``allow_unrouted``: binds a gsi
+        that the routing table lacks; the kernel drops its signals in silence.
+        Returns: an :class:`Irqfd`; it stays bound while the VM is open, also if nobody keeps it.
+        Errors: EAGAIN no initialised GIC, EBUSY the eventfd is bound already, EBADF, EINVAL no
+        eventfd; ValueError for a number that cannot work, with the reason.
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.75; commit 174178fed338 ("KVM: arm/arm64: add irqfd support").
+        """
+        number = gsi_of(intid, gsi)
+        if not allow_unrouted:
+            self._core.routing.check(number)
+        made = Irqfd(self, self._core, number, eventfd)
+        self._children.hold(made)
+        return made
+
+    def ioeventfd(
+        self,
+        gpa: int,
+        size: int,
+        *,
+        datamatch: int | None = None,
+        eventfd: int | HasFileno | None = None,
+    ) -> Ioeventfd:
+        """KVM_IOEVENTFD: a guest's store becomes a signal of an eventfd, without leaving KVM_RUN.
+
+        Capability: IOEVENTFD; IOEVENTFD_ANY_LENGTH for ``size`` 0.
+
+        Args: ``gpa``: the address stored to. ``size``: width of the store in bytes, 1, 2, 4 or 8;
+        0 for any. ``datamatch``: only a store of this value; None for any. ``eventfd``: one of
+        one's own (non-blocking; it is duplicated); by default a new one.
+        Returns: an :class:`Ioeventfd`; it stays bound while the VM is open.
+        Errors: EEXIST another one covers this store, EINVAL size, range or no eventfd, EBADF.
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.59.
+        """
+        made = Ioeventfd(self, self._core, gpa, size, datamatch, eventfd)
+        self._children.hold(made)
+        return made
+
+    # End --------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stops and closes everything of this VM, newest first, then the VM.
+
+        vCPUs that run are kicked: their run() returns Interrupted, and ClosedError comes from the
+        next one. KvmBusyError, with nothing changed, where one did not leave within 5 s. BufferError where a view of a vCPU's kvm_run
+        lives: what was closed by then stays closed, the VM stays open; release it, close again.
+        Synchronization: any thread but one that is inside a vCPU's run().
+        """
+        if self._core.fd < 0:
+            return
+        vcpus = [child for child in self._children.newest_first() if isinstance(child, Vcpu)]
+        try:
+            if not self._core.inherited:
+                _stop(vcpus)
+            for child in self._children.newest_first():
+                child.close()
+        except BaseException:
+            for vcpu in vcpus:
+                vcpu._stop(undo=True)
+            raise
+        self._children.clear()
+        self._core.close()
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is None or core.fd < 0 or core.inherited:
+            return
+        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        # What only the VM held goes now; a vCPU or device that somebody holds keeps the core.
+        for child in self._children.held():
+            child.close()
+        self._children.clear()
+
+    def __repr__(self) -> str:
+        return f"<VM {'closed' if self.closed else f'fd {self._core.fd}'}>"
+
+
+def _stop(vcpus: list[Vcpu]) -> None:
+    """Makes every vCPU leave KVM_RUN and lets none in again."""
+    for vcpu in vcpus:
+        vcpu._stop()
+    deadline = time.monotonic() + 5
+    while inside := [vcpu.vcpu_id for vcpu in vcpus if vcpu._inside()]:
+        if time.monotonic() > deadline:
+            raise KvmBusyError(
+                errno.EBUSY, "close VM", {"vcpus": inside},
+                "These vCPUs did not leave KVM_RUN; the VM stays open.",
+            )  # fmt: skip
+        time.sleep(0.001)
+
+
+def _type_name(number: int) -> object:
+    try:
+        return DeviceType(number).name
+    except ValueError:
+        return number
