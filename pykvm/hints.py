@@ -19,20 +19,20 @@ _HINTS: dict[tuple[str, int], str] = {
     ),
     ("", e.EMFILE): "This process has no descriptor left: raise RLIMIT_NOFILE or close some.",
     ("", e.ENOMEM): "The host kernel has no memory for this.",
-    ("open /dev/kvm", e.ENOENT): (
+    ("open", e.ENOENT): (
         "This host has no /dev/kvm: the kernel lacks KVM, or (in a container) the device was not "
         "passed in."
     ),
-    ("open /dev/kvm", e.EACCES): (
+    ("open", e.EACCES): (
         "You may not open it: usually membership of the group 'kvm' is missing "
         "(usermod -aG kvm USER, then log in again)."
     ),
-    ("open /dev/kvm", e.EPERM): "A security policy or a container forbids opening it.",
-    ("open /dev/kvm", e.ENODEV): (
+    ("open", e.EPERM): "A security policy or a container forbids opening it.",
+    ("open", e.ENODEV): (
         "The node is there, but no driver behind it: on arm64 the host kernel must be entered at "
         "EL2 (a virtual machine needs nested virtualisation); see 'kvm' in the kernel's log."
     ),
-    ("open /dev/kvm", e.ENXIO): "The node is there, but the KVM driver is not loaded.",
+    ("open", e.ENXIO): "The node is there, but the KVM driver is not loaded.",
     ("KVM_CREATE_VM", e.EINVAL): (
         "The width of guest physical addresses must be 32 to the host's limit "
         "(check_extension(Cap.ARM_VM_IPA_SIZE)); 0 means 40 bits, which a smaller host refuses too."

@@ -36,9 +36,7 @@ class Kvm(Closing):
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as cause:
-            shown = os.fspath(path)
-            name = "open /dev/kvm" if shown == "/dev/kvm" else f"open {shown}"
-            raise kvm_error(cause.errno or 0, name) from None
+            raise kvm_error(cause.errno or 0, "open", path=os.fspath(path)) from None
         self._own(fd)
 
     def _own(self, fd: int) -> None:

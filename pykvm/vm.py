@@ -329,9 +329,10 @@ class VM(Closing):
     def close(self) -> None:
         """Stops and closes everything of this VM, newest first, then the VM.
 
-        vCPUs that run are kicked: their run() returns Interrupted, and ClosedError comes from the
-        next one. KvmBusyError, with nothing changed, where one did not leave within 5 s. BufferError where a view of a vCPU's kvm_run
-        lives: what was closed by then stays closed, the VM stays open; release it, close again.
+        vCPUs that run are kicked: their run() returns Interrupted, and the next one raises
+        ClosedError. KvmBusyError, with nothing changed, where one did not leave within 5 s.
+        BufferError where a view of a vCPU's kvm_run lives: what was closed by then stays closed,
+        the VM stays open; release it and close again.
         Synchronization: any thread but one that is inside a vCPU's run().
         """
         if self._core.fd < 0:

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``pykvm`` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from pykvm import KvmError, __version__
+
+__all__ = ["main"]
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from pykvm.probe import collect
+
+    facts = collect(options.device)
+    if options.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        from pykvm.render import show_probe  # rich: half a second on a small machine
+
+        show_probe(facts)
+    return 0
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs one command line; the exit status is 0, or 1 with the reason on stderr."""
+    parser = argparse.ArgumentParser(prog="pykvm", description="Linux KVM on arm64, from Python.")
+    parser.add_argument("--version", action="version", version=f"pykvm {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    probe = commands.add_parser("probe", help="what can this host's KVM do?")
+    probe.add_argument("--json", action="store_true", help="for programs")
+    probe.add_argument("--device", default="/dev/kvm", metavar="PATH", help="default: /dev/kvm")
+    probe.set_defaults(do=_probe)
+    options = parser.parse_args(words)
+    try:
+        return int(options.do(options))
+    except (KvmError, ImportError) as failure:
+        print(f"pykvm: {failure}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
