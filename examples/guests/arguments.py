@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each guest expects in its registers at the start: one function per guest, named like it.
+
+Each returns the registers to set, by name, on a vCPU fresh from KVM_ARM_VCPU_INIT (with the feature
+PSCI_0_2). The header of ``<guest>.S`` says what the guest does with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+from guests import layout
+
+Trigger = Literal["edge", "level"]
+WaitFor = Literal["none", "host", "interrupt"]
+Action = Literal["report", "system_off", "system_reset", "cpu_on"]
+Fault = Literal["brk", "undefined", "data_abort", "instruction_abort"]
+
+DOORBELL_WIDTHS: Final = (1, 2, 4, 8)
+_WAITS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "none": layout.WAIT_NONE,
+        "host": layout.WAIT_HOST,
+        "interrupt": layout.WAIT_INTERRUPT,
+    }
+)
+_ACTIONS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "report": layout.ACTION_REPORT,
+        "system_off": layout.ACTION_SYSTEM_OFF,
+        "system_reset": layout.ACTION_SYSTEM_RESET,
+        "cpu_on": layout.ACTION_CPU_ON,
+    }
+)
+_FAULTS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "brk": layout.FAULT_BRK,
+        "undefined": layout.FAULT_UNDEFINED,
+        "data_abort": layout.FAULT_DATA_ABORT,
+        "instruction_abort": layout.FAULT_INSTRUCTION_ABORT,
+    }
+)
+
+
+def hello(*, message_gpa: int = 0, message_size: int = 0) -> dict[str, int]:
+    """Print ``message_size`` bytes at ``message_gpa``, or the built-in message when that is 0."""
+    return _registers(0, message_gpa, message_size)
+
+
+def spi(
+    *,
+    gic_version: int,
+    first_intid: int,
+    count: int = 1,
+    trigger: Trigger = "edge",
+    ack_device: bool = False,
+    split_eoi: bool = False,
+) -> dict[str, int]:
+    """Take the SPIs ``first_intid`` to ``first_intid + count - 1``."""
+    _check_spis(first_intid, count)
+    flags = layout.SPI_LEVEL if _choice("trigger", trigger, {"edge": 0, "level": 1}) else 0
+    flags |= layout.SPI_ACK_DEVICE if ack_device else 0
+    flags |= layout.SPI_SPLIT_EOI if split_eoi else 0
+    return _registers(_gic(gic_version), first_intid, count, flags)
+
+
+def doorbell(
+    *,
+    count: int,
+    width: int = 4,
+    first_value: int = 1,
+    step: int = 1,
+    wait_for: WaitFor = "none",
+    intid: int | None = None,
+    gic_version: int = 0,
+) -> dict[str, int]:
+    """Store ``first_value``, ``first_value + step``, … to DOORBELL.
+
+    With ``wait_for="interrupt"``, the guest waits for the SPI ``intid`` after each store.
+    """
+    if width not in DOORBELL_WIDTHS:
+        raise ValueError(f"width is {width}, but a store is {_or(DOORBELL_WIDTHS)} bytes wide")
+    if (wait_for == "interrupt") != (intid is not None):
+        raise ValueError('intid is needed with wait_for="interrupt", and has no meaning without it')
+    if intid is not None:
+        _check_spis(intid, 1)
+        _gic(gic_version)
+    wait = _choice("wait_for", wait_for, _WAITS)
+    return _registers(gic_version, count, width, first_value, step, wait, intid or 0)
+
+
+def spin() -> dict[str, int]:
+    """Count for ever."""
+    return _registers(0)
+
+
+def wfi() -> dict[str, int]:
+    """Wait for ever."""
+    return _registers(0)
+
+
+def mmio(*, value: int = 0x8182_8384_8586_8788) -> dict[str, int]:
+    """Store ``value`` to ECHO in every width, and load. By default all sign bits are 1."""
+    return _registers(0, value)
+
+
+def timer(*, gic_version: int, ticks: int, count: int = 1) -> dict[str, int]:
+    """Let the virtual timer fire ``count`` times, each ``ticks`` of CNTVCT after it is armed."""
+    return _registers(_gic(gic_version), ticks, count)
+
+
+def psci(*, action: Action, target_mpidr: int = 0) -> dict[str, int]:
+    """Make one PSCI call; ``target_mpidr`` is the affinity of the CPU for ``cpu_on``."""
+    return _registers(0, _choice("action", action, _ACTIONS), target_mpidr)
+
+
+def fault(*, kind: Fault) -> dict[str, int]:
+    """Take an exception that the guest does not expect."""
+    return _registers(0, _choice("kind", kind, _FAULTS))
+
+
+def _registers(gic_version: int, *values: int) -> dict[str, int]:
+    registers = {"pc": layout.IMAGE_GPA, "x0": layout.REPORT_GPA, "x1": gic_version}
+    for number, value in enumerate(values, start=2):
+        if not 0 <= value < 1 << 64:
+            raise ValueError(f"{value} does not fit into x{number}: registers hold 0 to 2**64 - 1")
+        registers[f"x{number}"] = value
+    return registers
+
+
+def _gic(version: int) -> int:
+    if version not in (2, 3):
+        raise ValueError(f"gic_version is {version}, but this guest can drive GIC versions 2 and 3")
+    return version
+
+
+def _check_spis(first_intid: int, count: int) -> None:
+    last_intid = first_intid + count - 1
+    if count < 1 or first_intid < layout.SPI_FIRST_INTID or last_intid > layout.SPI_LAST_INTID:
+        raise ValueError(
+            f"{count} SPIs from INTID {first_intid} on is not a range of SPIs: "
+            f"their INTIDs are {layout.SPI_FIRST_INTID} to {layout.SPI_LAST_INTID}"
+        )
+
+
+def _choice(name: str, value: str, values: Mapping[str, int]) -> int:
+    if value not in values:
+        raise ValueError(f"{name} is {value!r}, but must be {_or(values)}")
+    return values[value]
+
+
+def _or(values: Mapping[str, int] | tuple[int, ...]) -> str:
+    *most, last = map(repr, values)
+    return f"{', '.join(most)} or {last}"
