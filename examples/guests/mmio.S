@@ -8,8 +8,8 @@
  * `ldrsb x`, `ldrsh w`, `ldrsh x`, `ldrsw x`; count = how many of them are there.
  *
  * KVM got sign extension wrong until a fix of mid-2026: it cut the value to the width of the access
- * after having extended it, so that results 4-8 come without their sign. Seen so with kernel
- * 6.12.107; right with 7.3.4.
+ * after having extended it, so that results 4-8 come without their sign. Seen so with the kernels
+ * 6.1.176 and 6.12.107; right with 7.3.4.
  */
 #include "runtime/boot.inc"
 
