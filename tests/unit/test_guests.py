@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tiny guests' images, layout, arguments and reports, as far as they go without running."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from guests import GuestException, Report, arguments, build, guest_names, layout, load_image
+from guests.images import DIRECTORY
+
+needs_cross_assembler = pytest.mark.skipif(
+    build.toolchain_prefix() is None, reason=f"needs {build.CROSS_PREFIX}gcc and objcopy"
+)
+
+
+def report_area() -> bytearray:
+    return bytearray(layout.REPORT_SIZE)
+
+
+def put(area: bytearray, offset: int, value: int, cpu: int = 0) -> None:
+    struct.pack_into("<Q", area, cpu * layout.REPORT_BLOCK_SIZE + offset, value)
+
+
+class TestImages:
+    @needs_cross_assembler
+    @pytest.mark.parametrize("name", guest_names())
+    def test_checked_in_bytes_are_what_the_source_gives(self, name: str) -> None:
+        assert build.assemble(DIRECTORY / f"{name}.S") == load_image(name)
+
+    def test_every_image_has_a_source_and_every_guest_its_arguments(self) -> None:
+        images = sorted(path.stem for path in DIRECTORY.glob("*.bin"))
+        functions = [
+            name
+            for name, member in inspect.getmembers(arguments, inspect.isfunction)
+            if not name.startswith("_")
+        ]
+        assert images == guest_names() == functions
+
+    def test_no_image_reaches_the_stacks(self) -> None:
+        for name in guest_names():
+            assert 0 < len(load_image(name)) <= layout.IMAGE_MAX_SIZE
+
+    def test_an_unknown_name_is_answered_with_the_known_ones(self) -> None:
+        with pytest.raises(ValueError, match=r"no guest 'nope'.*doorbell.*wfi"):
+            load_image("nope")
+
+    @needs_cross_assembler
+    def test_a_source_that_does_not_assemble_is_an_error(self, tmp_path: Path) -> None:
+        source = tmp_path / "broken.S"
+        source.write_text("nonsense x0, x1\n")
+        with pytest.raises(build.BuildError, match=r"broken\.S"):
+            build.assemble(source)
+
+    @needs_cross_assembler
+    def test_check_notices_a_stale_image(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "spin.S").write_text(".globl _start\n_start: nop\n")
+        (tmp_path / "spin.bin").write_bytes(b"\0\0\0\0")
+        monkeypatch.setattr(build, "DIRECTORY", tmp_path)
+        assert build.main(["--check", "spin"]) == 1
+        assert "spin.bin is out of date" in capsys.readouterr().out
+        assert build.main(["spin"]) == 0
+        assert (tmp_path / "spin.bin").read_bytes() == bytes.fromhex("1f2003d5")
+        assert build.main(["--check", "spin"]) == 0
+
+    def test_importing_the_guests_imports_no_binding(self) -> None:
+        code = "import guests, guests.build, sys; print('pykvm' in sys.modules)"
+        path = str(DIRECTORY.parent)
+        run = subprocess.run(
+            [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {path!r}); {code}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout == "False\n"
+
+
+class TestLayout:
+    @needs_cross_assembler
+    def test_the_assembler_sees_the_numbers_that_python_sees(self, tmp_path: Path) -> None:
+        numbers = layout.constants()
+        source = tmp_path / "numbers.S"
+        words = "".join(f".quad {name}\n" for name in numbers)
+        source.write_text(f'#include "layout.h"\n.text\n.globl _start\n_start:\n{words}')
+        image = build.assemble(source)
+        assert list(struct.unpack(f"<{len(numbers)}Q", image)) == list(numbers.values())
+
+    def test_regions_do_not_overlap(self) -> None:
+        redistributors = layout.MAX_CPUS * layout.GICR_STRIDE
+        regions = [
+            (layout.GICD_GPA, 0x1_0000),
+            (layout.GICC_GPA, 0x2000),
+            (layout.GICR_GPA, redistributors),
+            (layout.MMIO_GPA, layout.MMIO_SIZE),
+            (layout.IMAGE_GPA, layout.IMAGE_MAX_SIZE),
+            (layout.STACKS_GPA, layout.MAX_CPUS * layout.STACK_SIZE),
+            (layout.REPORT_GPA, layout.REPORT_SIZE),
+            (layout.SCRATCH_GPA, layout.SCRATCH_SIZE),
+        ]
+        assert regions == sorted(regions)
+        for (start, size), (following, _) in itertools.pairwise(regions):
+            assert start + size <= following
+        assert layout.SCRATCH_GPA + layout.SCRATCH_SIZE == layout.RAM_GPA + layout.RAM_SIZE
+        assert layout.SCRATCH_GPA + layout.SCRATCH_SIZE <= layout.UNTRANSLATED_ADDRESS
+
+    def test_the_report_has_room_for_every_cpu_on_64k_pages(self) -> None:
+        assert layout.MAX_CPUS * layout.REPORT_BLOCK_SIZE <= layout.REPORT_SIZE
+        assert layout.REPORT_GPA % 0x1_0000 == layout.REPORT_SIZE % 0x1_0000 == 0
+        assert layout.MMIO_GPA % 0x1_0000 == layout.MMIO_SIZE % 0x1_0000 == 0
+
+    def test_words_of_the_report_do_not_overlap(self) -> None:
+        not_offsets = {"REPORT_GPA", "REPORT_SIZE", "REPORT_BLOCK_SIZE"}
+        arrays = {
+            "REPORT_RESULTS": layout.REPORT_RESULT_COUNT,
+            "REPORT_TAKEN": layout.REPORT_INTID_COUNT,
+            "REPORT_ENDED": layout.REPORT_INTID_COUNT,
+        }
+        used: set[int] = set()
+        for name, offset in layout.constants().items():
+            if name.startswith("REPORT_") and name not in not_offsets and "_COUNT" not in name[6:]:
+                words = set(range(offset, offset + 8 * arrays.get(name, 1), 8))
+                assert offset % 8 == 0, name
+                assert not words & used, name
+                used |= words
+        assert layout.REPORT_COUNT not in used
+        assert max(used) < layout.REPORT_BLOCK_SIZE
+
+    def test_a_cpu_that_the_report_has_no_block_for(self) -> None:
+        assert layout.report_block_gpa(1) == layout.REPORT_GPA + layout.REPORT_BLOCK_SIZE
+        for cpu in (-1, layout.MAX_CPUS):
+            with pytest.raises(ValueError, match=f"CPU index {cpu} "):
+                layout.report_block_gpa(cpu)
+
+
+class TestArguments:
+    def test_every_guest_gets_entry_report_and_gic_version(self) -> None:
+        registers = arguments.timer(gic_version=3, ticks=5, count=2)
+        assert registers == {
+            "pc": 0x4000_0000,
+            "x0": 0x4010_0000,
+            "x1": 3,
+            "x2": 5,
+            "x3": 2,
+        }
+        no_arguments = {"pc": 0x4000_0000, "x0": 0x4010_0000, "x1": 0}
+        assert arguments.spin() == arguments.wfi() == no_arguments
+
+    def test_spi(self) -> None:
+        registers = arguments.spi(gic_version=2, first_intid=40)
+        assert [registers[f"x{number}"] for number in range(1, 5)] == [2, 40, 1, 0]
+        registers = arguments.spi(
+            gic_version=3,
+            first_intid=32,
+            count=988,
+            trigger="level",
+            ack_device=True,
+            split_eoi=True,
+        )
+        flags = layout.SPI_LEVEL | layout.SPI_ACK_DEVICE | layout.SPI_SPLIT_EOI
+        assert [registers[f"x{number}"] for number in range(1, 5)] == [3, 32, 988, flags]
+
+    @pytest.mark.parametrize(("first_intid", "count"), [(31, 1), (1020, 1), (32, 989), (40, 0)])
+    def test_not_a_range_of_spis(self, first_intid: int, count: int) -> None:
+        with pytest.raises(ValueError, match="INTIDs are 32 to 1019"):
+            arguments.spi(gic_version=3, first_intid=first_intid, count=count)
+
+    @pytest.mark.parametrize("version", [0, 1, 4])
+    def test_a_gic_that_the_guests_cannot_drive(self, version: int) -> None:
+        with pytest.raises(ValueError, match=f"gic_version is {version}"):
+            arguments.spi(gic_version=version, first_intid=40)
+
+    def test_doorbell(self) -> None:
+        registers = arguments.doorbell(
+            count=9,
+            width=8,
+            first_value=7,
+            step=3,
+            wait_for="interrupt",
+            intid=50,
+            gic_version=3,
+        )
+        values = [registers[f"x{number}"] for number in range(1, 8)]
+        assert values == [3, 9, 8, 7, 3, layout.WAIT_INTERRUPT, 50]
+
+    def test_doorbell_refuses_what_makes_no_sense(self) -> None:
+        with pytest.raises(ValueError, match="width is 3"):
+            arguments.doorbell(count=1, width=3)
+        with pytest.raises(ValueError, match="intid is needed"):
+            arguments.doorbell(count=1, wait_for="interrupt", gic_version=3)
+        with pytest.raises(ValueError, match="intid is needed"):
+            arguments.doorbell(count=1, intid=40)
+        with pytest.raises(ValueError, match="gic_version is 0"):
+            arguments.doorbell(count=1, wait_for="interrupt", intid=40)
+
+    def test_a_word_that_is_not_a_choice(self) -> None:
+        with pytest.raises(ValueError, match=r"action is 'reboot', but must be 'report', .* or"):
+            arguments.psci(action="reboot")  # type: ignore[arg-type]
+
+    def test_a_value_that_no_register_holds(self) -> None:
+        with pytest.raises(ValueError, match="does not fit into x2"):
+            arguments.mmio(value=1 << 64)
+
+
+class TestReport:
+    def test_an_empty_report(self) -> None:
+        report = Report(report_area())
+        assert not report.ready
+        assert not report.done
+        assert report.exception is None
+        assert report.failure is None
+        assert report.total_taken == report.total_ended == report.spurious == 0
+        assert report.results == (0,) * layout.REPORT_RESULT_COUNT
+
+    def test_each_word_is_read_from_its_own_place_and_cpu(self) -> None:
+        area = report_area()
+        for number, name in enumerate(("COUNT", "WAKEUPS", "SPURIOUS", "LAST_INTID", "MPIDR"), 1):
+            put(area, layout.constants()[f"REPORT_{name}"], number << 40, cpu=1)
+        put(area, layout.REPORT_STARTS, 6, cpu=1)
+        put(area, layout.REPORT_READY, 1, cpu=1)
+        put(area, layout.REPORT_RESULTS + 8, 7, cpu=1)
+        put(area, layout.REPORT_TAKEN + 8 * 40, 9, cpu=1)
+        put(area, layout.REPORT_ENDED + 8 * 40, 8, cpu=1)
+        put(area, layout.REPORT_TAKEN + 8 * 1019, 1, cpu=1)
+        report = Report(area, cpu=1)
+        words = (report.count, report.wakeups, report.spurious, report.last_intid, report.mpidr)
+        assert words == tuple(number << 40 for number in range(1, 6))
+        assert (report.starts, report.ready, report.done) == (6, True, False)
+        assert report.results[:3] == (0, 7, 0)
+        assert (report.taken(40), report.ended(40), report.taken(41)) == (9, 8, 0)
+        assert (report.total_taken, report.total_ended) == (10, 8)
+        assert Report(area).starts == Report(area, cpu=2).starts == 0
+
+    def test_it_follows_the_memory(self) -> None:
+        area = report_area()
+        report = Report(area)
+        put(area, layout.REPORT_COUNT, 1)
+        assert report.count == 1
+        put(area, layout.REPORT_COUNT, 2)
+        assert report.count == 2
+
+    def test_what_the_host_writes(self) -> None:
+        area = report_area()
+        report = Report(area, cpu=1)
+        report.request_stop()
+        report.answer_doorbells(5)
+        start = layout.REPORT_BLOCK_SIZE + layout.REPORT_HOST_STOP
+        assert struct.unpack_from("<QQ", area, start) == (1, 5)
+        assert sum(area) == 6
+
+    def test_closing_lets_go_of_the_buffer(self) -> None:
+        area = report_area()
+        with Report(area) as report, pytest.raises(BufferError):
+            area.append(0)
+        area.append(0)
+        with pytest.raises(ValueError, match="released"):
+            _ = report.count
+
+    def test_a_refused_buffer_is_not_held(self) -> None:
+        area = bytearray(layout.REPORT_BLOCK_SIZE)
+        with pytest.raises(ValueError, match="report of CPU 1 ends 0x10000"):
+            Report(area, cpu=1)
+        area.append(0)
+
+    @pytest.mark.parametrize("intid", [-1, 1020, 1023, 8192])
+    def test_an_intid_that_is_not_counted(self, intid: int) -> None:
+        with pytest.raises(ValueError, match=f"INTID {intid} is not counted"):
+            Report(report_area()).taken(intid)
+
+    def test_every_stop_reason_has_words(self) -> None:
+        area = report_area()
+        for name, reason in layout.constants().items():
+            if re.fullmatch(r"STOP_(?!GPA).*", name) and name != "STOP_EXCEPTION":
+                put(area, layout.REPORT_STOP_REASON, reason)
+                failure = Report(area).failure
+                assert failure is not None
+                assert "not in layout.py" not in failure, name
+        put(area, layout.REPORT_STOP_REASON, 77)
+        assert Report(area).failure == "CPU 0 of the guest stopped: reason 77 is not in layout.py"
+
+    def test_an_exception(self) -> None:
+        area = report_area()
+        put(area, layout.REPORT_STOP_REASON, layout.STOP_EXCEPTION)
+        put(area, layout.REPORT_EXCEPTION, 5)
+        put(area, layout.REPORT_ESR, 0x9600_0005)
+        put(area, layout.REPORT_ELR, 0x4000_1038)
+        put(area, layout.REPORT_FAR, 0x8000_0000)
+        put(area, layout.REPORT_SPSR, 0x3C5)
+        report = Report(area)
+        assert report.exception == GuestException(4, 0x9600_0005, 0x4000_1038, 0x8000_0000, 0x3C5)
+        assert report.failure == (
+            "CPU 0 of the guest stopped: unexpected synchronous exception from EL1 using SP_EL1, "
+            "at 0x40001038 (offset 0x1038 of the image): data abort, translation fault at level 1 "
+            "at address 0x80000000 (EC 0x25, ESR 0x96000005)"
+        )
+
+
+class TestException:
+    def test_an_interrupt_has_no_syndrome(self) -> None:
+        exception = GuestException(vector=5, esr=0x9600_0005, elr=0xA00_0000, far=0, spsr=0)
+        assert str(exception) == "unexpected IRQ from EL1 using SP_EL1, at 0xa000000"
+
+    def test_an_serror(self) -> None:
+        exception = GuestException(vector=7, esr=0xBE00_0011, elr=0x4000_0000, far=0, spsr=0)
+        assert "SError (EC 0x2f, ESR 0xbe000011)" in str(exception)
+
+    def test_a_class_that_is_not_in_the_table(self) -> None:
+        exception = GuestException(vector=4, esr=0x3F << 26, elr=0, far=0, spsr=0)
+        assert "class not known here (EC 0x3f" in str(exception)
