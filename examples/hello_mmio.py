@@ -38,7 +38,7 @@ def main() -> int:
             guest_arguments.hello(message_gpa=layout.SCRATCH_GPA, message_size=len(text))
         )
         end = tiny.run(console)
-        tally = Tally("hello_mmio", tiny.gic_version)
+        tally = Tally("hello_mmio", tiny.gic_name)
     if options.json:
         tally.tell(as_json=True)
     else:

@@ -44,7 +44,7 @@ def main() -> int:
                 if not wait_for(lambda: report.ended(INTID), sent, limit):
                     lost += 1
             wait_for(lambda: report.done, 1, limit)
-        tally = Tally("ioeventfd_doorbell", tiny.gic_version, sent=sent, lost=lost)
+        tally = Tally("ioeventfd_doorbell", tiny.gic_name, sent=sent, lost=lost)
         tally.taken = report.taken(INTID)
         tally.ended = report.ended(INTID)
         tally.spurious = report.spurious

@@ -37,7 +37,7 @@ def main() -> int:
                 if not wait_for(lambda: report.taken(INTID), sent - lost, limit):
                     lost += 1
             wait_for(lambda: report.ended(INTID), report.taken(INTID), limit)
-        tally = Tally("irqfd_edge", tiny.gic_version, sent=sent, lost=lost)
+        tally = Tally("irqfd_edge", tiny.gic_name, sent=sent, lost=lost)
         tally.taken = report.taken(INTID)
         tally.ended = report.ended(INTID)
         tally.spurious = report.spurious

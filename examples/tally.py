@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 
 @dataclass
 class Tally:
-    """One example's result; None where a count does not apply.
+    """One example's result; None where a key does not apply.
 
-    ``sent``: writes to the eventfd. ``taken``, ``ended``: what the guest's handler counted.
+    ``gic``: "v2" or "v3". ``sent``: writes to the eventfd. ``taken``, ``ended``: what the guest's handler counted.
     ``resampled``: reads of the resamplefd. ``lost``: signals whose interrupt was not seen within
     their limit. ``spurious``: acknowledges of 1023 or of an INTID that was not expected.
     """
 
     example: str
-    gic: int | None = None
+    gic: str | None = None
     sent: int | None = None
     taken: int | None = None
     ended: int | None = None

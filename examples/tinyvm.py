@@ -78,6 +78,10 @@ class TinyVm:
         return self.vgic.version if self.vgic else 0
 
     @property
+    def gic_name(self) -> str | None:
+        return f"v{self.vgic.version}" if self.vgic else None
+
+    @property
     def report(self) -> Report:
         """What the first vCPU reports."""
         return self.reports[0]

@@ -29,7 +29,7 @@ def run(name: str, *words: str) -> tuple[int, dict[str, Any]]:
 def test_every_signal_arrives(name: str) -> None:
     status, told = run(name, "--count", "200")
     assert status == 0
-    assert told.pop("gic") in (2, 3)
+    assert told.pop("gic") in ("v2", "v3")
     assert told == {
         "example": name, "sent": 200, "taken": 200, "ended": 200, "resampled": None, "lost": 0,
         "spurious": 0,
@@ -53,5 +53,5 @@ def test_hello() -> None:
 
 def test_the_gic_can_be_chosen() -> None:
     _, told = run("irqfd_edge", "--count", "1")
-    status, again = run("irqfd_edge", "--count", "1", "--gic", str(told["gic"]))
+    status, again = run("irqfd_edge", "--count", "1", "--gic", told["gic"].removeprefix("v"))
     assert (status, again) == (0, told)
