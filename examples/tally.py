@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 class Tally:
     """One example's result; None where a key does not apply.
 
-    ``gic``: "v2" or "v3". ``sent``: writes to the eventfd. ``taken``, ``ended``: what the guest's handler counted.
-    ``resampled``: reads of the resamplefd. ``lost``: signals whose interrupt was not seen within
-    their limit. ``spurious``: acknowledges of 1023 or of an INTID that was not expected.
+    ``gic``: "v2" or "v3". ``sent``: writes to the eventfd. ``taken``, ``ended``: what the guest's
+    handler counted. ``resampled``: reads of the resamplefd. ``lost``: signals whose interrupt was
+    not seen within their limit. ``spurious``: acknowledges of 1023 or of an INTID that was not
+    expected.
     """
 
     example: str
