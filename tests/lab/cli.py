@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's command line."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from tests.lab import processes, progress, store, terminal, tree
+from tests.lab.errors import LAB_FAILED, Interrupted, LabError
+from tests.lab.job import Job
+from tests.lab.run import prepare, run
+from tests.lab.shapes import TEST_SHAPES, Shape
+
+
+def _shape_options(parser: argparse.ArgumentParser) -> None:
+    host = parser.add_argument_group("the emulated host")
+    host.add_argument("--kernel", default="6.12", metavar="X.Y|newest", help="6.12 by default")
+    host.add_argument("--page-size", default="4k", choices=("4k", "16k"))
+    host.add_argument("--cpu", default="neoverse-n1", help="neoverse-n1 by default")
+    host.add_argument("--gic", type=int, default=3, choices=(2, 3))
+    host.add_argument("--smp", type=int, metavar="N", help="2 by default")
+    host.add_argument("--memory", default="2G", metavar="SIZE", help="2G by default")
+    host.add_argument("--machine-option", action="append", default=[], metavar="NAME=VALUE")
+    host.add_argument("--append", action="append", default=[], metavar="WORDS")
+    host.add_argument("--module", action="append", default=[], metavar="NAME", help="load it")
+    host.add_argument("--package", action="append", default=[], metavar="NAME", help="from Debian")
+    host.add_argument("--disk", action="append", default=[], metavar="FILE", help="a raw image")
+    host.add_argument("--device", action="append", default=[], metavar="QEMU-DEVICE")
+    host.add_argument("--qemu", default="distro", metavar="distro|newest|PATH")
+    host.add_argument("--icount", action="store_true", help="time is counted instructions")
+
+
+def _shape(options: argparse.Namespace) -> Shape:
+    return Shape(
+        kernel=options.kernel,
+        page_size=options.page_size,
+        cpu=options.cpu,
+        gic=options.gic,
+        smp=options.smp or (1 if options.icount else 2),
+        memory=options.memory,
+        qemu=options.qemu,
+        machine_options=tuple(options.machine_option),
+        append=tuple(options.append),
+        modules=tuple(options.module),
+        packages=tuple(options.package),
+        disks=tuple(Path(disk) for disk in options.disk),
+        devices=tuple(options.device),
+        icount=options.icount,
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    files = [tree.parse_file(word) for word in options.file]
+    out = options.out
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    job = Job(options.command, timeout=options.timeout, out=out)
+    return run(_shape(options), job, install=not options.no_install, files=files)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    files = [tree.parse_file(word) for word in options.file]
+    job = terminal.shell_job(options.command or ["busybox", "ash"])
+    return run(_shape(options), job, install=not options.no_install, files=files)
+
+
+def _build(options: argparse.Namespace) -> int:
+    for shape in TEST_SHAPES if options.all else [_shape(options)]:
+        snapshot = prepare(shape, install=not options.no_install)
+        progress.done()
+        print(f"{shape}: {snapshot or 'ready; boots cold'}", flush=True)
+    return 0
+
+
+def _list(_options: argparse.Namespace) -> int:
+    text = store.listing()
+    progress.done()
+    print(text)
+    return 0
+
+
+def _clean(_options: argparse.Namespace) -> int:
+    store.clean()
+    return 0
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    for package in store.missing_packages():
+        print(package)
+    return 0
+
+
+def _job_options(parser: argparse.ArgumentParser) -> None:
+    _shape_options(parser)
+    job = parser.add_argument_group("the job")
+    job.add_argument("--file", action="append", default=[], metavar="SRC:DST", help="bring a file")
+    job.add_argument("--no-install", action="store_true", help="leave pykvm out")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.lab",
+        description="An arm64 host with a real /dev/kvm, emulated. tests/lab/README.md tells more.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+
+    runs = actions.add_parser("run", help="run a command on a host")
+    _job_options(runs)
+    runs.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS")
+    runs.add_argument("--out", type=Path, metavar="DIR", help="where files in $OUT come back to")
+    runs.add_argument("command", nargs="+", metavar="COMMAND", help="after --")
+    runs.set_defaults(do=_run)
+
+    shell = actions.add_parser("shell", help="an interactive shell on a host")
+    _job_options(shell)
+    shell.add_argument("command", nargs="*", metavar="COMMAND", help="instead of a shell, after --")
+    shell.set_defaults(do=_shell)
+
+    build = actions.add_parser("build", help="fetch and build what a host needs, ahead of time")
+    _shape_options(build)
+    build.add_argument("--all", action="store_true", help="for every host of the test suite")
+    build.add_argument("--no-install", action="store_true", help="leave pykvm out")
+    build.set_defaults(do=_build)
+
+    lists = actions.add_parser("list", help="kernels, hosts of the test suite, and what is cached")
+    lists.set_defaults(do=_list)
+    clean = actions.add_parser("clean", help="remove the cache")
+    clean.set_defaults(do=_clean)
+    doctor = actions.add_parser("doctor", help="name missing Debian packages, one per line")
+    doctor.set_defaults(do=_doctor)
+    return parser
+
+
+def main() -> int:
+    """Carry out one command line."""
+    processes.take_signals()
+    try:
+        options = _parser().parse_args()
+        status: int = options.do(options)
+        return status
+    except LabError as error:
+        progress.done()
+        print(f"lab: {error}", file=sys.stderr)
+        return LAB_FAILED
+    except BrokenPipeError:
+        # Whoever read our stdout has had enough; leave as quietly as others do.
+        return 128 + signal.SIGPIPE
+    except Interrupted as error:
+        return 128 + error.signum
+    finally:
+        progress.done()
+        processes.end_all()

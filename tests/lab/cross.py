@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pykvm for the emulated host: the compiled module for arm64, and the tree's bytecode."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.lab import cache, native, progress
+from tests.lab.errors import LabError
+from tests.lab.packages import Package, Suite
+from tests.lab.processes import run
+
+COMPILER = "aarch64-linux-gnu-gcc"
+C_LIBRARY = Path("/usr/aarch64-linux-gnu/include/stdio.h")
+MODULE = "_kvm.abi3.so"
+_FLAGS = ("-O2", "-std=gnu11", "-shared", "-fPIC", "-DPy_LIMITED_API=0x030b0000")
+
+
+def content_key(top: Path, names: Sequence[Path]) -> str:
+    """A name for the contents of some files of a tree."""
+    total = hashlib.sha256()
+    for name in names:
+        data = (top / name).read_bytes()
+        total.update(f"{name}\0{len(data)}\0".encode() + data)
+    return total.hexdigest()[:16]
+
+
+def _python_headers() -> Path:
+    suite = Suite(native.PYTHON_SUITE)
+
+    def resolve() -> list[Package]:
+        names = [n for n in suite.depends("libpython3-dev") if n.startswith("libpython3.")]
+        return [suite.candidate(name) for name in names if name.endswith("-dev")]
+
+    def get() -> Path:
+        packages = suite.remembered("headers", resolve)
+
+        def build(into: Path) -> None:
+            with cache.workdir() as work:
+                suite.unpack(packages, work)
+                shutil.move(work / "usr/include", into / "include")
+
+        return cache.item("headers", cache.digest(packages), build)
+
+    return suite.current(get) / "include"
+
+
+def compiled_module(top: Path, cdefs: Sequence[Path]) -> Path:
+    """The tree's compiled module for arm64, built anew when anything in cdefs/ has changed."""
+    compiler = shutil.which(COMPILER)
+    if compiler is None or not C_LIBRARY.exists():
+        raise LabError(
+            "no C compiler for arm64. As root: apt-get install --no-install-recommends "
+            "gcc-aarch64-linux-gnu libc6-dev-arm64-cross   (or --no-install, to go without pykvm)"
+        )
+    headers = _python_headers()
+    python = native.python()
+    seen = Path(compiler).stat()
+    tools = (seen.st_size, seen.st_mtime_ns, headers.parent.name, python.tree.name)
+
+    def build(into: Path) -> None:
+        progress.say("building pykvm for arm64")
+        with cache.workdir() as work:
+            source = work / "_kvm.c"
+            python.run([top / "cdefs/build.py", "--emit-c", source], "writing pykvm's C source")
+            places: list[Path] = [*headers.glob("python3.*"), headers]
+            run(
+                [
+                    compiler,
+                    *_FLAGS,
+                    *(f"-I{place}" for place in places),
+                    source,
+                    "-o",
+                    into / MODULE,
+                ],
+                "compiling pykvm for arm64",
+                env={"TMPDIR": str(work)},
+            )
+
+    key = cache.digest(content_key(top, cdefs), _FLAGS, tools)
+    return cache.item("modules", key, build) / MODULE
+
+
+def bytecode(top: Path, names: Sequence[Path], inside: str) -> Path:
+    """A __pycache__ for each Python file: compiling them is slow in the emulated host."""
+    python = native.python()
+
+    def build(into: Path) -> None:
+        progress.say("byte-compiling the working tree")
+        with cache.workdir() as work:
+            for name in names:
+                (work / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(top / name, work / name)
+            # "checked": a command that edits a file must see its edit.
+            python.byte_compile(work, inside, "checked-hash")
+            for made in work.rglob("*.pyc"):
+                target = into / made.relative_to(work)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(made, target)
+
+    key = cache.digest(content_key(top, names), python.tree.name)
+    return cache.item("bytecode", key, build)

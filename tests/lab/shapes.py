@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of an emulated host: everything about it that an option can change."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from tests.lab.errors import UsageError
+
+_SIZE = re.compile(r"(\d+)([MG])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An emulated arm64 host. Two equal shapes may share a snapshot."""
+
+    kernel: str = "6.12"
+    page_size: str = "4k"
+    cpu: str = "neoverse-n1"
+    gic: int = 3
+    smp: int = 2
+    memory: str = "2G"
+    qemu: str = "distro"
+    machine_options: tuple[str, ...] = ()
+    append: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    disks: tuple[Path, ...] = ()
+    devices: tuple[str, ...] = ()
+    icount: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"newest|\d+\.\d+\S*", self.kernel):
+            raise UsageError(f"--kernel {self.kernel}: give X.Y, as 6.12, or newest.")
+        if self.page_size not in ("4k", "16k"):
+            raise UsageError(f"--page-size {self.page_size}: Debian has kernels with 4k and 16k.")
+        if self.gic not in (2, 3):
+            raise UsageError(f"--gic {self.gic}: QEMU has a GIC of version 2 or 3 for a KVM host.")
+        if self.gic == 2 and self.smp > 8:
+            raise UsageError(f"--smp {self.smp}: a GICv2 serves at most 8 CPUs.")
+        if self.smp < 1:
+            raise UsageError(f"--smp {self.smp}: at least one CPU is needed.")
+        if not _SIZE.fullmatch(self.memory):
+            raise UsageError(f"--memory {self.memory}: give a size such as 512M or 2G.")
+        if self.memory_bytes < 512 << 20:
+            raise UsageError(f"--memory {self.memory}: the host itself needs 512M.")
+        if self.icount and self.smp != 1:
+            raise UsageError(f"--icount counts one CPU's instructions: --smp {self.smp} cannot be.")
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory's size in bytes."""
+        found = _SIZE.fullmatch(self.memory)
+        assert found
+        return int(found[1]) << {"M": 20, "G": 30}[found[2].upper()]
+
+    @property
+    def boots_cold(self) -> bool:
+        """Whether it holds what a snapshot cannot: counted time, or things outside the host."""
+        return self.icount or bool(self.disks or self.devices)
+
+    @property
+    def cpu_words(self) -> str:
+        """QEMU's -cpu value."""
+        # QEMU computes `max`'s default pointer authentication with QARMA5: six times slower in all.
+        if self.cpu.split(",")[0] == "max" and "pauth" not in self.cpu:
+            return f"{self.cpu},pauth-impdef=on"
+        return self.cpu
+
+    def __str__(self) -> str:
+        parts = [f"{self.cpu} GICv{self.gic} {self.kernel} {self.page_size}"]
+        for field in fields(self)[4:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+                parts.append(f"{field.name}={shown}")
+        return " ".join(parts)
+
+
+# The hosts that the whole test suite runs on.
+TEST_SHAPES = (
+    Shape(),
+    Shape(kernel="newest"),
+    Shape(page_size="16k"),
+    Shape(cpu="cortex-a57", gic=2, kernel="6.1"),
+    Shape(cpu="cortex-a57", gic=2, kernel="newest"),
+    Shape(cpu="max", kernel="newest"),
+)
