@@ -17,7 +17,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import cffi
@@ -31,17 +31,23 @@ SOURCES = ("common", "system", "vm", "device", "vcpu", "signal", "run")
 
 _NOTE = r"/\* (?:own: .+|(?P<since>\d+\.\d+)(?P<arm64> arm64)?) \*/"
 _CONSTANT = re.compile(rf"^#define (?P<name>[A-Z]\w*) .+? {_NOTE}$")
+_REQUEST = re.compile(r"^#define \w+ KVM_(?:NONE|READS|WRITES|EXCHANGES)\(")
 _STRUCT = re.compile(rf"^struct (?P<name>\w+) \{{ {_NOTE}$")
+_MEMBER = re.compile(rf"^\t.*?(?P<name>\w+)(?:\[\w*\])*; {_NOTE}$")
 _FUNCTION = re.compile(r"^API ([^{]+?\))\n\{", re.MULTILINE)
 _OWN_STRUCT = re.compile(r"^struct (pykvm_\w+) \{$", re.MULTILINE)
 _ATTRIBUTE = re.compile(r" __attribute__\(\(.*?\)\)(?=;)")
 
 
 class Name(NamedTuple):
-    """A constant or structure of the kernel's, and where it holds."""
+    """A name of the kernel's, and where it holds.
+
+    A member is here only if it has a note of its own, because it is younger than its structure or
+    of one architecture; whatever it is nested in, it is called ``structure.member``.
+    """
 
     name: str
-    is_struct: bool
+    kind: Literal["constant", "request", "struct", "member"]
     since: tuple[int, int]
     arm64_only: bool
     file: str
@@ -57,10 +63,9 @@ def _read(name: str, folder: Path) -> str:
 
 def _match(line: str, file: str, number: int) -> re.Match[str] | None:
     """What ``line`` declares; an unfinished declaration is an error, never skipped."""
-    found = _CONSTANT.match(line) or _STRUCT.match(line)
-    starts = line.startswith("struct ") or (
-        line.startswith("#define ") and "(" not in line.split()[1]
-    )
+    found = _CONSTANT.match(line) or _STRUCT.match(line) or _MEMBER.match(line)
+    words = line.split()
+    starts = line.startswith("struct ") or (words[:1] == ["#define"] and "(" not in words[1])
     if starts and not found:
         raise DeclarationError(
             f"{file}:{number}: {line!r} lacks the note that says which kernel brought it, "
@@ -70,15 +75,24 @@ def _match(line: str, file: str, number: int) -> re.Match[str] | None:
 
 
 def names(folder: Path = HERE) -> Iterator[Name]:
-    """Every constant and structure declared here that the kernel knows too."""
+    """Every name declared here that the kernel knows too."""
     for header in HEADERS:
         file = f"{header}.h"
+        struct = ""
         for number, line in enumerate(_read(file, folder).splitlines(), 1):
             found = _match(line, file, number)
-            if found and found["since"]:
-                major, minor = map(int, found["since"].split("."))
-                is_struct = line.startswith("struct")
-                yield Name(found["name"], is_struct, (major, minor), bool(found["arm64"]), file)
+            if not found or not found["since"]:
+                continue
+            name = found["name"]
+            kind: Literal["constant", "request", "struct", "member"] = "constant"
+            if line.startswith("struct"):
+                kind, struct = "struct", name
+            elif line.startswith("\t"):
+                kind, name = "member", f"{struct}.{name}"
+            elif _REQUEST.match(line):
+                kind = "request"
+            major, minor = map(int, found["since"].split("."))
+            yield Name(name, kind, (major, minor), bool(found["arm64"]), file)
 
 
 def declarations(folder: Path = HERE) -> str:

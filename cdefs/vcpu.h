@@ -46,7 +46,7 @@ struct kvm_run { /* 3.9 */
 	uint64_t kvm_valid_regs;
 	uint64_t kvm_dirty_regs;
 	union {
-		struct kvm_sync_regs regs;
+		struct kvm_sync_regs regs; /* 3.9 arm64 */
 		char padding[2048];
 	} s;
 };
