@@ -10,14 +10,11 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guests import GuestException, Report, arguments, build, guest_names, layout, load_image
 from guests.images import DIRECTORY
-
-needs_cross_assembler = pytest.mark.skipif(
-    build.toolchain_prefix() is None, reason=f"needs {build.CROSS_PREFIX}gcc and objcopy"
-)
 
 
 def report_area() -> bytearray:
@@ -29,7 +26,7 @@ def put(area: bytearray, offset: int, value: int, cpu: int = 0) -> None:
 
 
 class TestImages:
-    @needs_cross_assembler
+    @pytest.mark.needs("arm64_assembler")
     @pytest.mark.parametrize("name", guest_names())
     def test_checked_in_bytes_are_what_the_source_gives(self, name: str) -> None:
         assert build.assemble(DIRECTORY / f"{name}.S") == load_image(name)
@@ -51,14 +48,14 @@ class TestImages:
         with pytest.raises(ValueError, match=r"no guest 'nope'.*doorbell.*wfi"):
             load_image("nope")
 
-    @needs_cross_assembler
+    @pytest.mark.needs("arm64_assembler")
     def test_a_source_that_does_not_assemble_is_an_error(self, tmp_path: Path) -> None:
         source = tmp_path / "broken.S"
         source.write_text("nonsense x0, x1\n")
         with pytest.raises(build.BuildError, match=r"broken\.S"):
             build.assemble(source)
 
-    @needs_cross_assembler
+    @pytest.mark.needs("arm64_assembler")
     def test_check_notices_a_stale_image(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -84,7 +81,7 @@ class TestImages:
 
 
 class TestLayout:
-    @needs_cross_assembler
+    @pytest.mark.needs("arm64_assembler")
     def test_the_assembler_sees_the_numbers_that_python_sees(self, tmp_path: Path) -> None:
         numbers = layout.constants()
         source = tmp_path / "numbers.S"
@@ -98,18 +95,53 @@ class TestLayout:
         regions = [
             (layout.GICD_GPA, 0x1_0000),
             (layout.GICC_GPA, 0x2000),
+            (layout.ITS_GPA, layout.ITS_SIZE),
             (layout.GICR_GPA, redistributors),
             (layout.MMIO_GPA, layout.MMIO_SIZE),
             (layout.IMAGE_GPA, layout.IMAGE_MAX_SIZE),
             (layout.STACKS_GPA, layout.MAX_CPUS * layout.STACK_SIZE),
             (layout.REPORT_GPA, layout.REPORT_SIZE),
             (layout.SCRATCH_GPA, layout.SCRATCH_SIZE),
+            (layout.ITS_QUEUE_GPA, layout.ITS_QUEUE_SIZE),
+            (layout.LPI_PROPERTIES_GPA, layout.LPI_PROPERTIES_SIZE),
+            (layout.ITT_GPA, layout.ITT_SIZE),
+            (layout.LPI_PENDING_GPA, layout.LPI_PENDING_SIZE),
+            (layout.ITS_DEVICES_GPA, layout.ITS_TABLE_SIZE),
+            (layout.ITS_COLLECTIONS_GPA, layout.ITS_TABLE_SIZE),
         ]
         assert regions == sorted(regions)
         for (start, size), (following, _) in itertools.pairwise(regions):
             assert start + size <= following
-        assert layout.SCRATCH_GPA + layout.SCRATCH_SIZE == layout.RAM_GPA + layout.RAM_SIZE
-        assert layout.SCRATCH_GPA + layout.SCRATCH_SIZE <= layout.UNTRANSLATED_ADDRESS
+        assert sum(regions[-1]) == layout.RAM_GPA + layout.RAM_SIZE <= layout.UNTRANSLATED_ADDRESS
+
+    def test_the_mmio_page_has_a_register_for_each_purpose(self) -> None:
+        registers = [
+            (layout.CONSOLE_GPA, 1),
+            (layout.DEVICE_ACK_GPA, 4),
+            (layout.DOORBELL_GPA, 8),
+            (layout.ECHO_GPA, 8),
+            (layout.STOP_GPA, 4),
+            (layout.device_status_gpa(32), 4),
+            (layout.device_status_gpa(1019), 4),
+        ]
+        for (start, size), (following, _) in itertools.pairwise(registers):
+            assert start + size <= following
+        assert sum(registers[-1]) <= layout.MMIO_GPA + layout.MMIO_SIZE
+
+    @pytest.mark.parametrize("intid", [31, 1020, 8192])
+    def test_only_spis_have_a_device_status(self, intid: int) -> None:
+        with pytest.raises(ValueError, match=f"INTID {intid} is no SPI"):
+            layout.device_status_gpa(intid)
+
+    def test_tables_are_aligned_as_their_registers_hold_them(self) -> None:
+        assert layout.LPI_PROPERTIES_GPA % 0x1000 == layout.ITT_GPA % 0x100 == 0
+        for gpa in (
+            layout.ITS_QUEUE_GPA,
+            layout.LPI_PENDING_GPA,
+            layout.ITS_DEVICES_GPA,
+            layout.ITS_COLLECTIONS_GPA,
+        ):
+            assert gpa % 0x1_0000 == 0
 
     def test_the_report_has_room_for_every_cpu_on_64k_pages(self) -> None:
         assert layout.MAX_CPUS * layout.REPORT_BLOCK_SIZE <= layout.REPORT_SIZE
@@ -122,6 +154,8 @@ class TestLayout:
             "REPORT_RESULTS": layout.REPORT_RESULT_COUNT,
             "REPORT_TAKEN": layout.REPORT_INTID_COUNT,
             "REPORT_ENDED": layout.REPORT_INTID_COUNT,
+            "REPORT_LPI_TAKEN": layout.REPORT_LPI_COUNT,
+            "REPORT_LPI_ENDED": layout.REPORT_LPI_COUNT,
         }
         used: set[int] = set()
         for name, offset in layout.constants().items():
@@ -166,6 +200,34 @@ class TestArguments:
         )
         flags = layout.SPI_LEVEL | layout.SPI_ACK_DEVICE | layout.SPI_SPLIT_EOI
         assert [registers[f"x{number}"] for number in range(1, 5)] == [3, 32, 988, flags]
+
+    @pytest.mark.parametrize(
+        ("word", "flag"),
+        [
+            ("ack_device", layout.SPI_ACK_DEVICE),
+            ("split_eoi", layout.SPI_SPLIT_EOI),
+            ("late_setup", layout.SPI_LATE_SETUP),
+            ("read_status", layout.SPI_READ_STATUS),
+        ],
+    )
+    def test_each_word_for_spi_is_one_flag(self, word: str, flag: int) -> None:
+        words: dict[str, Any] = {word: True}
+        assert arguments.spi(gic_version=3, first_intid=40, **words)["x4"] == flag
+
+    def test_lpi(self) -> None:
+        registers = arguments.lpi(device_id=8191, events=64)
+        assert [registers[f"x{number}"] for number in range(1, 4)] == [3, 8191, 64]
+        assert arguments.lpi(device_id=0)["x3"] == 1
+
+    @pytest.mark.parametrize("device_id", [-1, 8192])
+    def test_a_device_that_the_table_has_no_room_for(self, device_id: int) -> None:
+        with pytest.raises(ValueError, match=f"device_id is {device_id}, .* 0 to 8191"):
+            arguments.lpi(device_id=device_id)
+
+    @pytest.mark.parametrize("events", [0, 65])
+    def test_events_that_are_not_counted(self, events: int) -> None:
+        with pytest.raises(ValueError, match=f"events is {events}, .* 1 to 64"):
+            arguments.lpi(device_id=0, events=events)
 
     @pytest.mark.parametrize(("first_intid", "count"), [(31, 1), (1020, 1), (32, 989), (40, 0)])
     def test_not_a_range_of_spis(self, first_intid: int, count: int) -> None:
@@ -214,6 +276,7 @@ class TestReport:
         report = Report(report_area())
         assert not report.ready
         assert not report.done
+        assert not report.waiting
         assert report.exception is None
         assert report.failure is None
         assert report.total_taken == report.total_ended == report.spurious == 0
@@ -229,14 +292,33 @@ class TestReport:
         put(area, layout.REPORT_TAKEN + 8 * 40, 9, cpu=1)
         put(area, layout.REPORT_ENDED + 8 * 40, 8, cpu=1)
         put(area, layout.REPORT_TAKEN + 8 * 1019, 1, cpu=1)
+        put(area, layout.REPORT_WAITING, 1, cpu=1)
         report = Report(area, cpu=1)
         words = (report.count, report.wakeups, report.spurious, report.last_intid, report.mpidr)
         assert words == tuple(number << 40 for number in range(1, 6))
         assert (report.starts, report.ready, report.done) == (6, True, False)
+        assert report.waiting
         assert report.results[:3] == (0, 7, 0)
         assert (report.taken(40), report.ended(40), report.taken(41)) == (9, 8, 0)
         assert (report.total_taken, report.total_ended) == (10, 8)
         assert Report(area).starts == Report(area, cpu=2).starts == 0
+
+    def test_lpis_are_counted_by_event(self) -> None:
+        area = report_area()
+        put(area, layout.REPORT_LPI_TAKEN, 5, cpu=1)
+        put(area, layout.REPORT_LPI_ENDED, 4, cpu=1)
+        put(area, layout.REPORT_LPI_TAKEN + 8 * 63, 3, cpu=1)
+        put(area, layout.REPORT_TAKEN + 8 * 40, 1, cpu=1)
+        report = Report(area, cpu=1)
+        assert (report.lpi_taken(0), report.lpi_ended(0), report.lpi_taken(63)) == (5, 4, 3)
+        assert (report.total_taken, report.total_ended) == (9, 4)
+
+    @pytest.mark.parametrize("event", [-1, 64, 8192])
+    def test_an_event_that_is_not_counted(self, event: int) -> None:
+        report = Report(report_area())
+        for read in (report.lpi_taken, report.lpi_ended):
+            with pytest.raises(ValueError, match=f"event {event} is not counted"):
+                read(event)
 
     def test_it_follows_the_memory(self) -> None:
         area = report_area()
@@ -254,6 +336,8 @@ class TestReport:
         start = layout.REPORT_BLOCK_SIZE + layout.REPORT_HOST_STOP
         assert struct.unpack_from("<QQ", area, start) == (1, 5)
         assert sum(area) == 6
+        report.let_go_on()
+        assert struct.unpack_from("<QQ", area, start) == (1, 1)
 
     def test_closing_lets_go_of_the_buffer(self) -> None:
         area = report_area()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` says what there is. Everything lands in .venv, build and the lab's own cache.
+
+PYTHON ?= python3
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+# What the compiled module and the installed packages depend on; pykvm's Python is used in place.
+INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*.py)
+# More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
+ARGS ?=
+
+.PHONY: help demo test lint bench clean prerequisites
+
+help: ## this list
+	@echo "Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## set everything up, then show an eventfd become a guest's interrupt
+	@$(VENV_PYTHON) -m tests.runner.demo
+
+test: $(INSTALLED) ## everything: lint, types, every test on every host (ARGS=--list: its parts)
+	@$(VENV_PYTHON) -m tests.runner $(ARGS)
+
+lint: $(INSTALLED) ## ruff and mypy
+	@$(VENV_PYTHON) -m tests.runner lint format types
+
+bench: $(INSTALLED) ## what the binding costs over C, in counted instructions
+	@$(VENV_PYTHON) -m tests.bench
+
+clean: ## remove what was made in this tree
+	rm -rf $(VENV) build dist *.egg-info pykvm/_kvm*.so pykvm/_kvm.c
+	find . -type d \( -name __pycache__ -o -name '.*_cache' \) -prune -exec rm -rf {} +
+	@echo "The lab keeps what it downloaded; to remove that: $(PYTHON) -m tests.lab clean"
+
+# Looked at each time, since packages come and go without a trace in this tree.
+prerequisites:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pykvm needs Python 3.11 or newer, and $(PYTHON) is older or missing:" \
+	       "name another one, as in 'make test PYTHON=python3.12'." >&2; exit 1; }
+	@$(PYTHON) -m tests.runner.prerequisites
+
+$(INSTALLED): $(INSTALLED_FROM) | prerequisites
+	@echo "building pykvm in $(VENV)"
+	@$(VENV_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the host can do, found by trying it, with the binding itself.
+
+A test that needs one of these says ``@pytest.mark.needs("vgicv2")``. A new property is one line in
+``PROPERTIES``. A trial answers False only for the refusal that means "this host cannot"; any other
+exception is a fault, comes out, and fails the tests that asked.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import NamedTuple
+
+from pykvm import VM, DeviceType, Kvm, KvmError, VcpuFeature
+
+_NO_KVM = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENXIO)
+_NO_FEATURE = (errno.EINVAL, errno.ENODEV)
+
+
+class Property(NamedTuple):
+    """Something that some hosts have and others lack."""
+
+    meaning: str
+    trial: Callable[[], bool]
+
+
+@contextmanager
+def _vm() -> Iterator[VM]:
+    with Kvm() as kvm, kvm.create_vm() as vm:
+        yield vm
+
+
+def _opens_kvm() -> bool:
+    try:
+        Kvm().close()
+    except KvmError as refusal:
+        if refusal.errno not in _NO_KVM:
+            raise
+        return False
+    return True
+
+
+def _is_arm64() -> bool:
+    return platform.machine() == "aarch64"
+
+
+def _has_arm64_kvm() -> bool:
+    return _is_arm64() and _opens_kvm()
+
+
+def _makes(*devices: DeviceType) -> bool:
+    """Whether a VM can have all of these devices."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm:
+        for device in devices:
+            try:
+                vm.create_device(device).close()
+            except KvmError as refusal:
+                if refusal.errno != errno.ENODEV:
+                    raise
+                return False
+    return True
+
+
+def _gives(*features: VcpuFeature) -> bool:
+    """Whether a vCPU can have all of these features."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm, vm.create_vcpu(0) as vcpu:
+        try:
+            vcpu.arm_vcpu_init(features)
+        except KvmError as refusal:
+            if refusal.errno not in _NO_FEATURE:
+                raise
+            return False
+    return True
+
+
+def _has_arm64_assembler() -> bool:
+    from guests.build import toolchain_prefix  # found by pytest only, and only tests ask for this
+
+    return toolchain_prefix() is not None
+
+
+_POINTER_AUTHENTICATION = (VcpuFeature.PTRAUTH_ADDRESS, VcpuFeature.PTRAUTH_GENERIC)
+
+PROPERTIES = {
+    "kvm": Property("/dev/kvm can be opened", _opens_kvm),
+    "arm64": Property("the machine is arm64", _is_arm64),
+    "x86_64": Property("the machine is x86_64", lambda: platform.machine() == "x86_64"),
+    "vgicv2": Property("VMs can have a GICv2", lambda: _makes(DeviceType.ARM_VGIC_V2)),
+    "vgicv3": Property("VMs can have a GICv3", lambda: _makes(DeviceType.ARM_VGIC_V3)),
+    "its": Property(
+        "VMs can have an interrupt translation service",
+        lambda: _makes(DeviceType.ARM_VGIC_V3, DeviceType.ARM_VGIC_ITS),
+    ),
+    "sve": Property("vCPUs can have SVE", lambda: _gives(VcpuFeature.SVE)),
+    "pmu": Property("vCPUs can have a PMU", lambda: _gives(VcpuFeature.PMU_V3)),
+    "ptrauth": Property("vCPUs can sign pointers", lambda: _gives(*_POINTER_AUTHENTICATION)),
+    "aarch32": Property("guest kernels can be AArch32", lambda: _gives(VcpuFeature.EL1_32BIT)),
+    "el2": Property("guests can be hypervisors", lambda: _gives(VcpuFeature.HAS_EL2)),
+    "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
+    "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),
+    "pages_16k": Property("the host's pages are 16 KiB", lambda: mmap.PAGESIZE == 16 << 10),
+    "pages_64k": Property("the host's pages are 64 KiB", lambda: mmap.PAGESIZE == 64 << 10),
+}
+
+
+@cache
+def holds(name: str) -> bool:
+    """Whether this host has the property. Tried once in a process."""
+    return PROPERTIES[name].trial()

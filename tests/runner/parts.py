@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is to run: checks of the sources, and tests on hosts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import re
+import sys
+
+from tests.lab.shapes import TEST_SHAPES, Shape
+
+PYTHON = (sys.executable, "-m")
+_PYTEST = (*PYTHON, "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One process. With ``is_tests`` it is pytest, and leaves a record."""
+
+    name: str
+    command: tuple[str, ...]
+    is_tests: bool = False
+    shape: Shape | None = None
+
+    @property
+    def slug(self) -> str:
+        """The name as a file's name."""
+        return re.sub(r"[^\w.]+", "-", self.name).strip("-")
+
+
+def lab_words(shape: Shape) -> str:
+    """The lab's options for a shape that differs from the default in plain options only."""
+    words: list[str] = []
+    for field in dataclasses.fields(shape):
+        value = getattr(shape, field.name)
+        if value != field.default:
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                raise ValueError(f"no option is known here for {field.name}={value!r} of a host")
+            words += [f"--{field.name.replace('_', '-')}", str(value)]
+    return " ".join(words)
+
+
+def _tests(name: str, *words: str, shape: Shape | None = None) -> Part:
+    return Part(name, (*_PYTEST, *words), is_tests=True, shape=shape)
+
+
+def checks() -> list[Part]:
+    """What needs no test to be run."""
+    return [
+        Part("lint", (*PYTHON, "ruff", "check")),
+        Part("format", (*PYTHON, "ruff", "format", "--check")),
+        Part("types", (*PYTHON, "mypy")),
+    ]
+
+
+def has_kvm() -> bool:
+    """Whether this machine lets us open /dev/kvm.
+
+    Asked without the binding: where that is broken, the tests have to say so.
+    """
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def is_arm64_host() -> bool:
+    """Whether this machine itself can run every tier."""
+    return platform.machine() == "aarch64" and has_kvm()
+
+
+def on_this_machine() -> list[Part]:
+    """The tiers that can run here."""
+    parts = [_tests("unit", "tests/unit", "--host", "native")]
+    tiers = (["tests/kvm"] if has_kvm() else []) + (["tests/arm64"] if is_arm64_host() else [])
+    if tiers:
+        parts.append(_tests(f"this machine ({platform.machine()})", *tiers, "--host", "native"))
+    return parts
+
+
+def on_emulated_hosts() -> list[Part]:
+    """The tiers that need a device, on each emulated host."""
+    words = ("tests/kvm", "tests/arm64", "--host", "lab", "--lab")
+    return [_tests(str(shape), *words, lab_words(shape), shape=shape) for shape in TEST_SHAPES]
