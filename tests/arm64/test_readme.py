@@ -23,7 +23,7 @@ def test_the_thirty_lines() -> None:
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "the guest stored 2a000000 at 0xa000000\nx2 is 7\n"
+    assert done.stdout == "the guest stored 2a000000 at 0xa000000\nx5 is 7\n"
 
 
 def test_the_interrupt() -> None:
