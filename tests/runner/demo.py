@@ -93,9 +93,10 @@ def environment() -> dict[str, str]:
 
 
 def run(host: Host, *, first: bool) -> list[Result]:
+    command = [*host.command, "sh", "-c", script(first=first)]
     with subprocess.Popen(
-        [*host.command, "sh", "-c", script(first=first)], cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        stdin=subprocess.DEVNULL, env=environment(),
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        env=environment(),
     ) as process:  # fmt: skip
         assert process.stdout is not None
         told = show(process.stdout)
