@@ -5,12 +5,13 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Marks what Python calls: cdefs/build.py collects these prototypes. */
@@ -28,6 +29,18 @@ static int request(int fd, unsigned int number, uintptr_t argument)
 	int result = ioctl(fd, number, argument);
 
 	return result < 0 ? -errno : result;
+}
+
+/*
+ * Leaves a new descriptor where its owner looks, before Python hears of it: a signal handler that
+ * raises as the call returns would lose a mere return value, and with it the descriptor.
+ */
+static int hand_over(int result, int *made)
+{
+	if (result < 0)
+		return result;
+	*made = result;
+	return 0;
 }
 
 static unsigned long forks;

@@ -18,6 +18,8 @@ struct pykvm_vcpu {
 	int kicked;
 	int closing;
 	unsigned long forks;
+	uint32_t load; /* bytes of the guest's load that waits for its value, or 0 */
+	struct kvm_run exit; /* copy of the last exit: `run` may be unmapped before Python reads it */
 };
 
 /* Interrupts system calls by being there at all. */
@@ -26,10 +28,17 @@ static void on_kick_signal(int signal)
 	(void)signal;
 }
 
+static int reports_faults(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
+	       signal == SIGTRAP;
+}
+
 /*
  * Takes `wanted`, or with 0 the first real-time signal that nobody uses, for kicks. Without a handler
  * such a signal would end the process, so this comes before any kick can be sent. Returns the
- * signal's number, or -EBUSY where `wanted` has a handler already.
+ * signal's number, or -EBUSY where `wanted` has a handler already, -EINVAL where it must not have
+ * this one: a fault that is handled by doing nothing comes again without end.
  */
 API int claim_kick_signal(int wanted)
 {
@@ -39,6 +48,8 @@ API int claim_kick_signal(int wanted)
 	int last = wanted ? wanted : SIGRTMAX;
 	int signal;
 
+	if (reports_faults(wanted))
+		return -EINVAL;
 	sigemptyset(&action.sa_mask);
 	for (signal = first; signal <= last; signal++) {
 		if (sigaction(signal, NULL, &present) < 0)
@@ -90,6 +101,15 @@ static void unblock_once(int signal)
 	unblocked = signal;
 }
 
+static void take_exit(struct pykvm_vcpu *vcpu, struct kvm_run *run)
+{
+	memcpy(&vcpu->exit, run, offsetof(struct kvm_run, kvm_valid_regs));
+	if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.is_write)
+		return;
+	vcpu->load = run->mmio.len;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data)); /* what a guest without a reply reads */
+}
+
 /*
  * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick, -EINTR after
  * any other signal (the caller lets its handlers run and comes back), or another -errno.
@@ -108,6 +128,7 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 	}
 	unblock_once(vcpu->signal);
 	run = vcpu->run;
+	vcpu->load = 0;
 	vcpu->tid = (pid_t)syscall(SYS_gettid);
 	pthread_mutex_unlock(&vcpu->lock);
 
@@ -115,6 +136,7 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 
 	pthread_mutex_lock(&vcpu->lock);
 	if (result == 0) {
+		take_exit(vcpu, run);
 		result = (int)run->exit_reason;
 	} else if (result == -EINTR && vcpu->kicked) {
 		vcpu->kicked = 0;
@@ -126,8 +148,42 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 	return result;
 }
 
+/* Where the last exit is, for Python to read; whole up to kvm_valid_regs. */
+API struct kvm_run *vcpu_exit(struct pykvm_vcpu *vcpu)
+{
+	return &vcpu->exit;
+}
+
+/* Bytes of the load that waits for its value, or 0. */
+API int vcpu_pending_load(struct pykvm_vcpu *vcpu)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	result = (int)vcpu->load;
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
+}
+
+/* Gives the load its value, whose bytes beyond the load's size are 0. */
+API int vcpu_reply(struct pykvm_vcpu *vcpu, uint64_t value)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	if (vcpu->load)
+		memcpy(vcpu->run->mmio.data, &value, sizeof(value)); /* arm64 and x86_64: little-endian */
+	pthread_mutex_unlock(&vcpu->lock);
+	return 0;
+}
+
 static int kick_locked(struct pykvm_vcpu *vcpu)
 {
+	/* It is on its way already; real-time signals queue, and a fast kicker would fill the queue. */
+	if (vcpu->kicked)
+		return 0;
 	vcpu->kicked = 1;
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
 	if (vcpu->tid && syscall(SYS_tgkill, getpid(), vcpu->tid, vcpu->signal) < 0)
@@ -173,7 +229,7 @@ API int vcpu_stop(struct pykvm_vcpu *vcpu, int undo)
 	return result;
 }
 
-/* Forgets descriptor and mapping, so that the caller may release them. */
+/* Forgets descriptor and mapping, so that the caller may release them. Again is harmless. */
 API int vcpu_close(struct pykvm_vcpu *vcpu)
 {
 	int result = vcpu_lock(vcpu);
@@ -184,7 +240,7 @@ API int vcpu_close(struct pykvm_vcpu *vcpu)
 		return 0;
 	}
 	if (result)
-		return result;
+		return 0;
 	if (vcpu->tid)
 		result = PYKVM_INSIDE;
 	else

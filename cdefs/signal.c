@@ -2,7 +2,7 @@
  *
  * An eventfd that is safe to signal while another thread closes it. A descriptor number is reused at
  * once after close: a late write would land in a stranger's file. So signals pass a gate, and
- * closing shuts the gate and waits until nobody is inside.
+ * closing shuts the gate and waits until nobody is inside. Reads pass it for the same reason.
  */
 struct pykvm_gate {
 	int fd;
@@ -19,16 +19,29 @@ API void gate_open(struct pykvm_gate *gate, int fd)
 	gate->forks = forks_seen();
 }
 
+static int enter(struct pykvm_gate *gate)
+{
+	__atomic_fetch_add(&gate->inside, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&gate->shut, __ATOMIC_SEQ_CST))
+		return 0;
+	__atomic_fetch_sub(&gate->inside, 1, __ATOMIC_SEQ_CST);
+	return PYKVM_CLOSED;
+}
+
+static void leave(struct pykvm_gate *gate)
+{
+	__atomic_fetch_sub(&gate->inside, 1, __ATOMIC_SEQ_CST);
+}
+
 static int write_event(struct pykvm_gate *gate, uint64_t events)
 {
-	int result = 0;
+	int result = enter(gate);
 
-	__atomic_fetch_add(&gate->inside, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&gate->shut, __ATOMIC_SEQ_CST))
-		result = PYKVM_CLOSED;
-	else if (write(gate->fd, &events, sizeof(events)) < 0)
+	if (result)
+		return result;
+	if (write(gate->fd, &events, sizeof(events)) < 0)
 		result = -errno;
-	__atomic_fetch_sub(&gate->inside, 1, __ATOMIC_SEQ_CST);
+	leave(gate);
 	return result;
 }
 
@@ -43,13 +56,28 @@ API int gate_signal_many(struct pykvm_gate *gate, uint64_t events)
 	return write_event(gate, events);
 }
 
-/* Returns when no thread is inside any more; the descriptor may be closed then. */
-API void gate_shut(struct pykvm_gate *gate)
+/* Takes the counter, 0 if nothing was signalled. All ones, which no counter can reach: closed. */
+API uint64_t gate_take(struct pykvm_gate *gate)
 {
-	__atomic_store_n(&gate->shut, 1, __ATOMIC_SEQ_CST);
-	/* A forked child has no such threads: what its copy of the counter says will never change. */
-	if (gate->forks != forks_seen())
+	uint64_t events = 0;
+
+	if (enter(gate))
+		return UINT64_MAX;
+	if (read(gate->fd, &events, sizeof(events)) < 0)
+		events = 0; /* nothing there: an eventfd knows no other failure */
+	leave(gate);
+	return events;
+}
+
+/* Lets nobody in any more, waits until nobody is inside, and closes. Again is harmless. */
+API void gate_close(struct pykvm_gate *gate)
+{
+	const struct timespec moment = { .tv_nsec = 20000 };
+
+	if (__atomic_exchange_n(&gate->shut, 1, __ATOMIC_SEQ_CST))
 		return;
-	while (__atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))
-		sched_yield();
+	/* A forked child lacks the threads that its copy of the counter counts: it never falls. */
+	while (gate->forks == forks_seen() && __atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))
+		nanosleep(&moment, NULL); /* not a yield: a real-time thread would spin for ever */
+	close(gate->fd);
 }

@@ -7,13 +7,16 @@ API int get_api_version(int kvm)
 	return request(kvm, KVM_GET_API_VERSION, 0);
 }
 
-API int create_vm(int kvm, unsigned long type)
+/* On arm64 the type is a width of addresses; elsewhere it selects another kind of VM. */
+API int create_vm(int kvm, unsigned long type, int *made)
 {
-	return request(kvm, KVM_CREATE_VM, type);
+	if (type)
+		ARM64_ONLY;
+	return hand_over(request(kvm, KVM_CREATE_VM, type), made);
 }
 
 /* Serves the VM descriptor too: same request, an answer for this VM. */
-API int check_extension(int kvm_or_vm, unsigned long cap)
+API int check_extension(int kvm_or_vm, unsigned int cap)
 {
 	return request(kvm_or_vm, KVM_CHECK_EXTENSION, cap);
 }

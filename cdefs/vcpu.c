@@ -14,24 +14,17 @@ static unsigned int register_size(uint64_t id)
 }
 
 /*
- * A register of up to 8 bytes as a value: an out pointer would cost Python more than the ioctl. On
- * failure the result is all ones and errno tells; errno is 0 when a register really holds that.
- * EMSGSIZE, which KVM never gives here, says that the register does not fit.
+ * A register of up to 8 bytes as a value: an out pointer would cost Python more than the ioctl. All
+ * ones also stands for every failure, and for wider registers: get_wide_reg() tells them apart.
  */
 API uint64_t get_one_reg(int vcpu, uint64_t id)
 {
 	uint64_t value = 0;
 	struct kvm_one_reg argument = { .id = id, .addr = (uintptr_t)&value };
 
-	if (register_size(id) > sizeof(value)) {
-		errno = EMSGSIZE;
+	if (register_size(id) > sizeof(value))
 		return UINT64_MAX;
-	}
-	if (ioctl(vcpu, KVM_GET_ONE_REG, &argument) < 0)
-		return UINT64_MAX;
-	if (value == UINT64_MAX)
-		errno = 0;
-	return value;
+	return request(vcpu, KVM_GET_ONE_REG, (uintptr_t)&argument) < 0 ? UINT64_MAX : value;
 }
 
 API int set_one_reg(int vcpu, uint64_t id, uint64_t value)

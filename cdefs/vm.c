@@ -2,9 +2,9 @@
  *
  * Calls on the VM descriptor.
  */
-API int create_vcpu(int vm, unsigned long vcpu_id)
+API int create_vcpu(int vm, unsigned long vcpu_id, int *made)
 {
-	return request(vm, KVM_CREATE_VCPU, vcpu_id);
+	return hand_over(request(vm, KVM_CREATE_VCPU, vcpu_id), made);
 }
 
 API int set_user_memory_region(int vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
@@ -20,15 +20,20 @@ API int set_user_memory_region(int vm, uint32_t slot, uint32_t flags, uint64_t g
 	return request(vm, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&region);
 }
 
-/* The device's descriptor; with KVM_CREATE_DEVICE_TEST, which makes none, 0. */
-API int create_device(int vm, uint32_t type, uint32_t flags)
+API int create_device(int vm, uint32_t type, int *made)
 {
-	struct kvm_create_device device = { .type = type, .flags = flags };
+	struct kvm_create_device device = { .type = type };
 	int result = request(vm, KVM_CREATE_DEVICE, (uintptr_t)&device);
 
-	if (result < 0 || (flags & KVM_CREATE_DEVICE_TEST))
-		return result;
-	return (int)device.fd;
+	return hand_over(result < 0 ? result : (int)device.fd, made);
+}
+
+/* Whether create_device() could make one. Makes none. */
+API int test_device(int vm, uint32_t type)
+{
+	struct kvm_create_device device = { .type = type, .flags = KVM_CREATE_DEVICE_TEST };
+
+	return request(vm, KVM_CREATE_DEVICE, (uintptr_t)&device);
 }
 
 API int arm_preferred_target(int vm, struct kvm_vcpu_init *init)
@@ -44,6 +49,14 @@ API int irq_line(int vm, uint32_t line, uint32_t level)
 
 	ARM64_ONLY;
 	return request(vm, KVM_IRQ_LINE, (uintptr_t)&argument);
+}
+
+/* The line of an SPI, its numbers checked here: in Python the checks cost as much as the ioctl. */
+API int spi_line(int vm, uint32_t intid, uint32_t level)
+{
+	if (intid < 32 || intid > 1019 || level > 1)
+		return -EINVAL;
+	return irq_line(vm, KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | intid, level);
 }
 
 API int irqfd(int vm, int fd, uint32_t gsi, uint32_t flags, int resamplefd)

@@ -7,10 +7,11 @@ import contextlib
 import weakref
 from typing import TYPE_CHECKING
 
-from pykvm._descriptor import Closing, Descriptor, HasFileno
+from pykvm._descriptor import Closing, HasFileno
 from pykvm.eventfd import EventFd, trigger_eventfd
 
 if TYPE_CHECKING:
+    from pykvm._vmcore import VmCore
     from pykvm.vm import VM
 
 __all__ = ["Binding"]
@@ -25,8 +26,8 @@ class Binding(Closing):
 
     __slots__ = ("__weakref__", "_core", "_event", "_vm")
 
-    def __init__(self, vm: VM, core: Descriptor, given: int | HasFileno | None) -> None:
-        self._core: Descriptor | None = None
+    def __init__(self, vm: VM, core: VmCore, given: int | HasFileno | None) -> None:
+        self._core: VmCore | None = None
         self._vm = weakref.ref(vm)
         self._event: EventFd = trigger_eventfd(given)
         try:
@@ -34,16 +35,18 @@ class Binding(Closing):
         except BaseException:
             self._event.close()
             raise
+        self._event._bound_to = type(self).__name__
         self._core = core
 
-    def _assign(self, core: Descriptor) -> None:
+    def _assign(self, core: VmCore) -> None:
         """Tells KVM."""
 
-    def _deassign(self, core: Descriptor) -> None:
-        """Takes it back; harmless where there is nothing to take back."""
+    def _deassign(self, core: VmCore) -> None:
+        """Takes it back."""
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._core is None
 
     def close(self) -> None:
@@ -55,11 +58,12 @@ class Binding(Closing):
         if vm is not None:
             vm._children.forget(self)
         try:
-            if core.fd >= 0 and not core.inherited:
-                self._deassign(core)
+            core.take_back(lambda: self._deassign(core))
         finally:
+            self._event._bound_to = ""
             self._event.close()
 
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+    # Bound here because at the interpreter's end the module's names may be gone.
+    def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:
+        with _suppress(Exception):  # half made, perhaps, and nobody is left to be told
             self.close()

@@ -8,13 +8,23 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable
+from operator import index
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
-from pykvm._native import lib
-from pykvm.errors import failure
+from pykvm._native import ffi, lib
+from pykvm.errors import failure, naming
 
-__all__ = ["Closing", "Descriptor", "HasFileno", "check_int", "duplicate", "kind_of", "number_of"]
+__all__ = [
+    "Closing",
+    "Descriptor",
+    "HasFileno",
+    "check_int",
+    "duplicate",
+    "kind_of",
+    "number_of",
+    "octets",
+]
 
 
 class HasFileno(Protocol):
@@ -40,20 +50,41 @@ class Closing:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        # A copy would own the same descriptor, and close it a second time.
+        raise TypeError(f"{type(self).__name__} cannot be copied or pickled: it owns what it has")
 
-class Descriptor:
-    """Owns one descriptor and closes it once, at ``close()`` or with its last user.
+
+class Descriptor(Closing):
+    """Owns one descriptor and closes it once, at ``close()`` or when its last user is gone.
 
     ``fd`` is -1 from before the descriptor is closed: a number that the kernel hands to somebody
     else can never be hit through this object.
     """
 
-    __slots__ = ("__weakref__", "_forks", "fd", "what")
+    __slots__ = ("__weakref__", "_forks", "_made", "fd", "what")
 
     def __init__(self, fd: int, what: str) -> None:
         self.fd = fd
         self.what = what
         self._forks = lib.forks_seen()
+        self._made = ffi.new("int *", -1)
+
+    def receive(
+        self,
+        maker: Descriptor,
+        function: Callable[..., int],
+        ioctl: str,
+        /,
+        *values: object,
+        **arguments: object,
+    ) -> None:
+        """Takes over what ``function`` makes, as :meth:`call` on ``maker``.
+
+        The owner is there first: where a signal handler raises as the ioctl returns, it closes.
+        """
+        maker.call(function, ioctl, *values, self._made, **arguments)
+        self.fd = self._made[0]
 
     @property
     def inherited(self) -> bool:
@@ -73,28 +104,42 @@ class Descriptor:
         return result
 
     def close(self) -> None:
-        fd, self.fd = self.fd, -1
+        fd, self.fd = max(self.fd, self._made[0]), -1
+        self._made[0] = -1
         if fd >= 0:
             os.close(fd)
 
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):
+    # Bound here because at the interpreter's end the module's names may be gone.
+    def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:
+        with _suppress(Exception):
             self.close()
 
 
 def check_int(name: str, value: object, first: int, last: int) -> int:
     """``value`` as an int in ``first``..``last``, or a TypeError or ValueError that names it."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    number: int = value.__index__()
+    try:
+        number = index(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}") from None
     if not first <= number <= last:
         raise ValueError(f"{name} is {number:#x}; it must be {first:#x} to {last:#x}")
     return number
 
 
+def octets(name: str, value: object) -> memoryview:
+    """The bytes of any contiguous buffer, or a TypeError that names it."""
+    try:
+        return memoryview(value).cast("B")  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be bytes or another contiguous buffer, not {type(value).__name__}"
+        ) from None
+
+
 def number_of(given: int | HasFileno) -> int:
     """The descriptor number of an int or of an object with ``fileno()``."""
-    number = given if isinstance(given, int) else getattr(given, "fileno", lambda: None)()
+    own = None if isinstance(given, (int, type)) else getattr(given, "fileno", None)
+    number = own() if callable(own) else given
     if isinstance(number, bool) or not isinstance(number, int):
         raise TypeError(f"a descriptor must be an int or have fileno(); got {type(given).__name__}")
     if not 0 <= number < 2**31:
@@ -106,7 +151,8 @@ def duplicate(given: int | HasFileno) -> int:
     """An own, close-on-exec descriptor for the same file: the giver may close theirs."""
     number = number_of(given)
     try:
-        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
+        with naming("fcntl F_DUPFD_CLOEXEC", fd=number):
+            return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
     except OSError as cause:
         if cause.errno == errno.EBADF:
             raise ValueError(f"descriptor {number} is not open") from None

@@ -7,17 +7,26 @@ from pykvm._descriptor import check_int
 from pykvm._native import lib
 from pykvm.routing import FIRST_SPI, LAST_SPI
 
-__all__ = ["SPI", "check_spi", "ppi_line"]
+__all__ = ["SPI", "check_level", "line_of"]
 
-#: KVM_ARM_IRQ_TYPE_SPI at its place: a plain number, because every irq_line() adds it.
+#: KVM_ARM_IRQ_TYPE_SPI at its place.
 SPI = 1 << 24
 
 
-def ppi_line(intid: int, level: int, vcpu_id: int) -> int:
-    """The packed number for a private interrupt of one vCPU."""
-    _check_level(level)
-    check_int("vcpu_id", vcpu_id, 0, 0xFFF)
-    if not 16 <= check_int("intid", intid, 0, 2**32 - 1) <= 31:
+def line_of(intid: int, vcpu_id: int | None) -> int:
+    """The packed number for an SPI or, with ``vcpu_id``, a PPI; or what is wrong with them."""
+    intid = check_int("intid", intid, 0, 2**32 - 1)
+    if vcpu_id is not None:
+        return _ppi_line(intid, check_int("vcpu_id", vcpu_id, 0, 0xFFF))
+    if 16 <= intid < FIRST_SPI:
+        raise ValueError(f"intid {intid} is a PPI, private to one CPU: name its vcpu_id")
+    if not FIRST_SPI <= intid <= LAST_SPI:
+        raise ValueError(f"intid is {intid}; an SPI is {FIRST_SPI} to {LAST_SPI}")
+    return intid | SPI
+
+
+def _ppi_line(intid: int, vcpu_id: int) -> int:
+    if not 16 <= intid <= 31:
         raise ValueError(f"intid is {intid}; with vcpu_id it must be a PPI, 16 to 31")
     return int(
         vcpu_id >> 8 << lib.KVM_ARM_IRQ_VCPU2_SHIFT
@@ -27,15 +36,6 @@ def ppi_line(intid: int, level: int, vcpu_id: int) -> int:
     )
 
 
-def check_spi(intid: int, level: int) -> None:
-    """Raises what is wrong with the arguments of an SPI's irq_line(), if something is."""
-    _check_level(level)
-    check_int("intid", intid, 0, 2**32 - 1)
-    if 16 <= intid < FIRST_SPI:
-        raise ValueError(f"intid {intid} is a PPI, private to one CPU: name its vcpu_id")
-    if not FIRST_SPI <= intid <= LAST_SPI:
-        raise ValueError(f"intid is {intid}; an SPI is {FIRST_SPI} to {LAST_SPI}")
-
-
-def _check_level(level: int) -> None:
-    check_int("level", int(level) if isinstance(level, bool) else level, 0, 1)
+def check_level(level: int) -> int:
+    """``level`` as 0 or 1."""
+    return check_int("level", int(level) if isinstance(level, bool) else level, 0, 1)

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["ffi", "lib"]
 
 
 class _Missing:
-    """Stands for the compiled module and refuses every use of it."""
+    """Stands for the compiled module and refuses every use of it.
+
+    Functions, whose names are in lower case, may be looked up and refuse to be called: hot methods
+    bind theirs at import, because each look-up costs a quarter of an ioctl.
+    """
 
     def __init__(self, cause: ImportError) -> None:
         self._cause = cause
 
-    def __getattr__(self, name: str) -> NoReturn:
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        return self._refuse if name.islower() else self._refuse()
+
+    def _refuse(self, *_: object) -> NoReturn:
         import platform
 
         raise ImportError(

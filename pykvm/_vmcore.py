@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import weakref
+from _thread import RLock
 from collections.abc import Callable
 from typing import Any
 
 from pykvm._descriptor import Descriptor
-from pykvm.errors import KvmBusyError
+from pykvm.errors import KvmBusyError, KvmError
 from pykvm.routing import RoutingShadow
 
 __all__ = ["Children", "VmCore"]
@@ -22,14 +25,72 @@ class VmCore(Descriptor):
     used, without a cycle.
     """
 
-    __slots__ = ("lazy_gicv2", "mmap_size", "routing")
+    __slots__ = ("_ending", "is_due", "is_owned", "lazy_gicv2", "mmap_size", "routing", "slots")
 
     def __init__(self, fd: int, mmap_size: int, *, made_here: bool) -> None:
         super().__init__(fd, "VM")
+        self._ending = RLock()
+        #: Whether a VM object lives, which takes back what it holds when it ends.
+        self.is_owned = False
+        #: Whether the collector was here before the VM object's finalizer: in a cycle it may be.
+        self.is_due = False
         self.mmap_size = mmap_size
         #: A GICv2 made here that nobody initialised: the kernel would, behind our back.
         self.lazy_gicv2 = False
         self.routing = RoutingShadow(known=made_here)
+        #: Numbers of memory slots in use, each with what keeps its memory mapped. It is here and
+        #: not in the MemorySlot: while a vCPU can run, no memory goes that the kernel may show it.
+        self.slots: dict[int, object] = {}
+
+    def take_back(self, undo: Callable[[], None]) -> None:
+        """Calls ``undo``, which takes something from KVM, where there may be something to take.
+
+        The descriptor stays open meanwhile, whoever closes the VM: once closed, its number may be
+        another VM's.
+        """
+        if self.inherited:  # the parent's, and the lock as a thread of the parent's left it
+            return
+        with self._ending:
+            if self.fd < 0:
+                return
+            try:
+                undo()
+            except KvmError as refusal:
+                # A VM that is dead and runs no guest again, or somebody else took it back.
+                if refusal.errno not in (errno.EIO, errno.ENOENT):
+                    raise
+
+    def close(self) -> None:
+        if self.inherited:
+            super().close()
+            return
+        with self._ending:
+            super().close()
+
+    def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:
+        with _suppress(Exception):
+            if self.is_owned:
+                self.is_due = True
+            else:
+                self.close()
+
+    def disown(self) -> None:
+        """The VM object ends, and has taken everything back."""
+        self.is_owned = False
+        if self.is_due:
+            self.close()
+
+    def take_slot(self, slot: int | None) -> int:
+        """A slot number that was free: the lowest, or the one that is wanted."""
+        taker = object()
+        for number in itertools.count() if slot is None else (slot,):
+            if self.slots.setdefault(number, taker) is taker:  # atomic: no other thread gets it
+                return number
+        raise ValueError(f"slot {slot} is in use: close its MemorySlot first")
+
+    def leave_slot(self, slot: int) -> None:
+        """The kernel has nothing in this slot any more."""
+        self.slots.pop(slot, None)
 
     def refuse_lazy_gicv2(self, ioctl: str) -> None:
         raise KvmBusyError(
@@ -49,36 +110,31 @@ class Children:
     it only knows, while somebody else holds them.
     """
 
-    __slots__ = ("_getters", "_next")
+    __slots__ = ("_getters",)
 
     def __init__(self) -> None:
+        #: By id(), which is nobody else's while the child lives. Each operation is a single one of
+        #: dict: threads may add and forget at the same time, and a collection at any point.
         self._getters: dict[int, Callable[[], Any]] = {}
-        self._next = 0
-
-    def _add(self, getter: Callable[[], Any]) -> None:
-        self._getters[self._next] = getter
-        self._next += 1
 
     def hold(self, child: object) -> None:
-        self._add(lambda: child)
+        self._getters[id(child)] = lambda: child
 
     def know(self, child: object) -> None:
-        number, getters = self._next, self._getters
-        self._add(weakref.ref(child, lambda _: getters.pop(number, None)))
+        number, getters = id(child), self._getters
+        getters[number] = weakref.ref(child, lambda _: getters.pop(number, None))
 
     def forget(self, child: object) -> None:
-        for number, getter in list(self._getters.items()):
-            if getter() is child:
-                self._getters.pop(number, None)
+        self._getters.pop(id(child), None)
 
     def newest_first(self) -> list[Any]:
         """Every child that exists."""
-        found = (getter() for getter in reversed(list(self._getters.values())))
+        found = [getter() for getter in reversed(self._getters.copy().values())]
         return [child for child in found if child is not None]
 
     def held(self) -> list[Any]:
         """The ones that only the VM may be holding, newest first."""
-        getters = reversed(list(self._getters.values()))
+        getters = reversed(self._getters.copy().values())
         return [getter() for getter in getters if not isinstance(getter, weakref.ref)]
 
     def clear(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pykvm._descriptor import Closing, Descriptor, check_int
+from pykvm._descriptor import Closing, Descriptor, check_int, octets
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm.errors import ClosedError, KvmError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pykvm._vmcore import VmCore
     from pykvm.vm import VM
 
-__all__ = ["Device", "DeviceType"]
+__all__ = ["Device", "DeviceType", "type_name"]
 
 
 class DeviceType(IntEnum):
@@ -51,14 +51,18 @@ class Device(Closing):
 
     __slots__ = ("__weakref__", "_core", "_vm", "_vm_core", "type")
 
-    def __init__(self, vm: VM, vm_core: VmCore, fd: int, type: int) -> None:
-        self._core = Descriptor(fd, self.__class__.__name__)
+    def __init__(self, vm: VM, vm_core: VmCore, type: int) -> None:
+        self._core = Descriptor(-1, self.__class__.__name__)
+        self._core.receive(
+            vm_core, lib.create_device, "KVM_CREATE_DEVICE", type, type=type_name(type)
+        )
         self._vm_core: VmCore | None = vm_core  # keeps the VM's descriptor open
         self._vm = weakref.ref(vm)
         self.type = type
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._core.fd < 0
 
     def fileno(self) -> int:
@@ -94,7 +98,7 @@ class Device(Closing):
         Synchronization: any thread.
         Source: api.rst 4.80.
         """
-        with memoryview(value) as view:
+        with octets("value", value) as view:
             size = view.nbytes
         data = ffi.new("uint8_t[]", _roomy(value))
         self._attr_call("KVM_GET_DEVICE_ATTR", group, attr, data)
@@ -119,8 +123,8 @@ class Device(Closing):
         return True
 
     def _attr_call(self, ioctl: str, group: int, attr: int, *data: object) -> None:
-        check_int("group", group, 0, 2**32 - 1)
-        check_int("attr", attr, 0, 2**64 - 1)
+        group = check_int("group", group, 0, 2**32 - 1)
+        attr = check_int("attr", attr, 0, 2**64 - 1)
         calls: dict[str, Callable[..., int]] = {
             "KVM_SET_DEVICE_ATTR": lib.set_device_attr,
             "KVM_GET_DEVICE_ATTR": lib.get_device_attr,
@@ -149,14 +153,22 @@ class Device(Closing):
         return f"<{self._core.what} {state}>"
 
 
+def type_name(number: int) -> object:
+    """The name of a device type for people, or its number."""
+    try:
+        return DeviceType(number).name
+    except ValueError:
+        return number
+
+
 def _roomy(value: Buffer) -> bytes:
     """The bytes of ``value``, with room for the largest attribute that any device has.
 
     The kernel copies as much as the attribute has, whatever the caller brought: beyond a short
     buffer it would read or write memory of the interpreter.
     """
-    data = bytes(value)
-    return data.ljust(_LARGEST_ATTRIBUTE, b"\0")
+    with octets("value", value) as view:
+        return view.tobytes().ljust(_LARGEST_ATTRIBUTE, b"\0")
 
 
 _LARGEST_ATTRIBUTE = 64

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pykvm._native import lib
 from pykvm.hints import hint_for
@@ -31,10 +33,11 @@ class ClosedError(ValueError):
 
 
 class KvmError(OSError):
-    """The kernel refused a call.
+    """The kernel refused a call, or pykvm did in its place.
 
-    Attributes: ``errno`` and ``strerror`` as in any ``OSError``; ``ioctl``, the call's kernel name;
-    ``arguments``, a dict of what was asked; ``hint``, the likely cause, or an empty string.
+    Attributes: ``errno`` and ``strerror`` as in any ``OSError``; ``ioctl``, the call's name (of an
+    ioctl, of another system call, or of what was asked of pykvm); ``arguments``, a dict of what was
+    asked; ``hint``, the likely cause, or an empty string.
     """
 
     def __init__(
@@ -103,6 +106,17 @@ def kvm_error(errno: int, ioctl: str, /, **arguments: object) -> KvmError:
     return _CLASSES.get(errno, KvmError)(errno, ioctl, arguments, hint_for(ioctl, errno))
 
 
+@contextmanager
+def naming(call: str, /, **arguments: object) -> Iterator[None]:
+    """Makes an OSError of Python's own calls a KvmError, which says what was tried."""
+    try:
+        yield
+    except OSError as cause:
+        if isinstance(cause, KvmError) or not cause.errno:
+            raise
+        raise kvm_error(cause.errno, call, **arguments) from None
+
+
 def failure(result: int, ioctl: str, what: str, fd: int, /, **arguments: object) -> Exception:
     """The exception for a wrapper's negative ``result``.
 
@@ -116,8 +130,8 @@ def failure(result: int, ioctl: str, what: str, fd: int, /, **arguments: object)
             _errno.EOPNOTSUPP,
             ioctl,
             arguments,
-            f"This call is arm64's; this machine is {os.uname().machine}, where its number means "
-            f"something else. Nothing was sent to the kernel.",
+            f"What was asked is arm64's; on this machine, {os.uname().machine}, the same number "
+            f"means something else. Nothing was sent to the kernel.",
         )
     if result == lib.PYKVM_INSIDE:
         return KvmBusyError(

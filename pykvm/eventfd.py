@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import select
-from typing import Self
+import time
+from typing import Any, Self
 
 from pykvm._descriptor import Closing, HasFileno, check_int, duplicate, kind_of, number_of
 from pykvm._native import ffi, lib
-from pykvm.errors import ClosedError, failure
+from pykvm.errors import ClosedError, KvmBusyError, failure, naming
 
 __all__ = ["EventFd"]
 
@@ -27,18 +30,22 @@ class EventFd(Closing):
     Source: eventfd(2).
     """
 
-    __slots__ = ("__weakref__", "_fd", "_gate")
+    __slots__ = ("__weakref__", "_bound_to", "_fd", "_gate")
 
     def __init__(self, count: int = 0) -> None:
         """A new eventfd whose counter starts at ``count`` (0 to 2**32 - 1)."""
-        self._fd = -1
-        check_int("count", count, 0, 2**32 - 1)
-        self._own(os.eventfd(count, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+        count = check_int("count", count, 0, 2**32 - 1)
+        gate = ffi.new("struct pykvm_gate *")
+        with naming("eventfd", count=count):
+            fd = os.eventfd(count, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._own(gate, fd)
 
-    def _own(self, fd: int) -> None:
-        self._gate = ffi.new("struct pykvm_gate *")
-        lib.gate_open(self._gate, fd)
+    def _own(self, gate: Any, fd: int) -> None:
+        lib.gate_open(gate, fd)
+        self._gate = gate
         self._fd = fd
+        #: What KVM knows it for, while that has not been taken back.
+        self._bound_to = ""
 
     @classmethod
     def adopt(cls, given: int | HasFileno) -> Self:
@@ -47,6 +54,7 @@ class EventFd(Closing):
         Raises ValueError where ``given`` is no open eventfd, or blocks: a duplicate shares that
         setting, and a full counter would then hang the thread that signals.
         """
+        gate = ffi.new("struct pykvm_gate *")
         number = number_of(given)
         kind = kind_of(number)
         if kind and kind != "[eventfd]":
@@ -59,12 +67,12 @@ class EventFd(Closing):
                 f"os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)"
             )
         self = cls.__new__(cls)
-        self._fd = -1
-        self._own(fd)
+        self._own(gate, fd)
         return self
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._fd < 0
 
     def fileno(self) -> int:
@@ -78,56 +86,84 @@ class EventFd(Closing):
 
         Errors: EAGAIN, as KvmWouldBlockError: the counter is full, nobody reads it.
         """
-        check_int("count", count, 1, MAX_COUNT)
+        count = check_int("count", count, 1, MAX_COUNT)
         result = lib.gate_signal_many(self._gate, count)
         if result < 0:
             raise failure(result, "eventfd write", "EventFd", self._fd, count=count)
 
     def read(self) -> int:
         """Takes the counter and leaves 0; returns 0 if nothing was signalled. Never blocks."""
-        try:
-            return os.eventfd_read(self.fileno())
-        except BlockingIOError:
-            return 0
+        count = lib.gate_take(self._gate)
+        if count > MAX_COUNT:
+            raise failure(lib.PYKVM_CLOSED, "eventfd read", "EventFd", self._fd)
+        return count
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits up to ``timeout`` seconds (None: for ever) for a signal, then as :meth:`read`."""
+        """Waits up to ``timeout`` seconds (None: for ever) for a signal, then as :meth:`read`.
+
+        ClosedError, within a second, where another thread closes it meanwhile.
+        """
+        seconds = math.inf if timeout is None else _check_timeout(timeout)
+        end = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
-        poll.poll(None if timeout is None else timeout * 1000)
-        return self.read()
+        while True:
+            left = max(end - time.monotonic(), 0)
+            # close() does not wake a poll, so look up now and then.
+            poll.poll(min(left, 1) * 1000)
+            if (count := self.read()) or left <= 1:
+                return count
 
     def close(self) -> None:
-        """Closes the descriptor. What KVM was told of it goes on until it is deassigned."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            lib.gate_shut(self._gate)
-            os.close(fd)
+        """Closes the descriptor.
 
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):
+        KvmBusyError for the eventfd of an Irqfd or Ioeventfd that is not closed: KVM would keep
+        what it was told of it, out of reach.
+        """
+        if self._bound_to:
+            raise KvmBusyError(
+                errno.EBUSY, "close eventfd", {"fd": self._fd},
+                f"It belongs to an {self._bound_to}: close that, which takes it from KVM first.",
+            )  # fmt: skip
+        self._fd = -1
+        lib.gate_close(self._gate)
+
+    # Bound here because at the interpreter's end the module's names may be gone.
+    def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:
+        with _suppress(Exception):  # one that is bound is closed with its binding, after KVM
             self.close()
 
     def __repr__(self) -> str:
         return f"<EventFd {'closed' if self._fd < 0 else f'fd {self._fd}'}>"
 
 
+def _check_timeout(timeout: object) -> float:
+    if isinstance(timeout, bool) or not hasattr(type(timeout), "__float__"):
+        raise TypeError(f"timeout must be seconds or None, not {type(timeout).__name__}")
+    seconds = float(timeout)  # type: ignore[arg-type]
+    if not seconds >= 0:
+        raise ValueError(f"timeout is {timeout}; it must be 0 or more seconds, or None for ever")
+    return seconds
+
+
 def is_semaphore(fd: int) -> bool:
     """Whether the eventfd counts down by one per read, as far as the kernel tells (since 6.5)."""
-    with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:
-        return any(line.split() == ["eventfd-semaphore:", "1"] for line in info)
-    return False
+    path = f"/proc/self/fdinfo/{fd}"
+    try:
+        with naming("read fdinfo", fd=fd), open(path, "rb") as info:
+            return any(line.split() == [b"eventfd-semaphore:", b"1"] for line in info)
+    except FileNotFoundError:  # no /proc here
+        return False
 
 
 def trigger_eventfd(given: EventFd | int | HasFileno | None) -> EventFd:
     """A new EventFd for a binding: of its own, or a duplicate of ``given``."""
     if given is None:
         return EventFd()
-    adopted = EventFd.adopt(given)
-    if is_semaphore(adopted.fileno()):
-        adopted.close()
+    number = number_of(given)
+    if is_semaphore(number):
         raise ValueError(
             "an eventfd with EFD_SEMAPHORE keeps what it was not asked for: KVM would take one "
             "signal of several and never see the rest"
         )
-    return adopted
+    return EventFd.adopt(number)

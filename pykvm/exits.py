@@ -60,6 +60,7 @@ class MmioWrite(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Bytes that were stored."""
         return len(self.data)
 
     @property
@@ -112,14 +113,13 @@ _SYSTEM_EVENTS = {int(event): event for event in SystemEventType}
 
 
 def exit_of(run: Any, reason: int) -> Exit:
-    """The value for an exit, copied out of ``run``, the vCPU's kvm_run."""
+    """The value for an exit, copied out of ``run``, the vCPU's kvm_run or a copy of its head."""
     if reason == lib.PYKVM_INTERRUPTED:
         return Interrupted()
     if reason == lib.KVM_EXIT_MMIO:
         mmio = run.mmio
         if mmio.is_write:
-            return MmioWrite(int(mmio.phys_addr), bytes(ffi.buffer(mmio.data, mmio.len)))
-        mmio.data = bytes(8)  # what a guest without a reply reads
+            return MmioWrite(int(mmio.phys_addr), ffi.buffer(mmio.data)[: mmio.len])
         return MmioRead(int(mmio.phys_addr), int(mmio.len))
     if reason == lib.KVM_EXIT_SYSTEM_EVENT:
         event = run.system_event

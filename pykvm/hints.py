@@ -38,7 +38,7 @@ _HINTS: dict[tuple[str, int], str] = {
         "(check_extension(Cap.ARM_VM_IPA_SIZE)); 0 means 40 bits, which a smaller host refuses too."
     ),
     ("KVM_CREATE_VCPU", e.EINVAL): (
-        "vcpu_id must be below check_extension(Cap.MAX_VCPU_ID) of this VM: 8 once it has a GICv2."
+        "The number must be below check_extension(Cap.MAX_VCPU_ID) of this VM: 8 with a GICv2."
     ),
     ("KVM_CREATE_VCPU", e.EEXIST): "This VM has a vCPU with that number.",
     ("KVM_CREATE_VCPU", e.EBUSY): (
@@ -138,6 +138,21 @@ _HINTS: dict[tuple[str, int], str] = {
         "That id's architecture, size or alignment is wrong, or the host cannot hold the value."
     ),
     ("KVM_SET_ONE_REG", e.EBUSY): "This register is fixed once a vCPU of the VM has run.",
+    ("mmap kvm_run", e.ENOMEM): (
+        "The host kernel has no memory for this. KVM has the vCPU already and cannot take it back: "
+        "its number is used up in this VM."
+    ),
+    ("mmap file", e.EACCES): (
+        "The file must be open for reading, and for writing too unless the memory is private."
+    ),
+    ("mmap hugetlb", e.ENOMEM): (
+        "The host has too few huge pages reserved: see HugePages_Free in /proc/meminfo, and raise "
+        "/proc/sys/vm/nr_hugepages."
+    ),
+    ("ftruncate hugetlb", e.EINVAL): (
+        "The size must be a multiple of the huge pages': Hugepagesize in /proc/meminfo."
+    ),
+    ("madvise MADV_HUGEPAGE", e.EINVAL): "This kernel was built without transparent huge pages.",
     ("eventfd write", e.EAGAIN): (
         "The eventfd's counter is full (2**64 - 2 unread events): nobody reads it."
     ),

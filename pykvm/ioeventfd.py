@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykvm._binding import Binding
-from pykvm._descriptor import Descriptor, HasFileno, check_int
+from pykvm._descriptor import HasFileno, check_int
 from pykvm._native import lib
 from pykvm.eventfd import EventFd
 
 if TYPE_CHECKING:
+    from pykvm._vmcore import VmCore
     from pykvm.vm import VM
 
 __all__ = ["Ioeventfd"]
@@ -33,21 +34,22 @@ class Ioeventfd(Binding):
     def __init__(
         self,
         vm: VM,
-        core: Descriptor,
+        core: VmCore,
         gpa: int,
         size: int,
         datamatch: int | None,
         eventfd: int | HasFileno | None,
     ) -> None:
-        check_int("gpa", gpa, 0, 2**64 - 1)
-        if check_int("size", size, 0, 8) not in (0, 1, 2, 4, 8):
+        gpa = check_int("gpa", gpa, 0, 2**64 - 1)
+        size = check_int("size", size, 0, 8)
+        if size not in (0, 1, 2, 4, 8):
             raise ValueError(f"size is {size}; it must be 0 (any), 1, 2, 4 or 8")
         if gpa + size > 2**64:
             raise ValueError(f"gpa {gpa:#x} with size {size} wraps around")
         if datamatch is not None:
             if size == 0:
                 raise ValueError("a datamatch needs a size: a store of any width has no one value")
-            check_int("datamatch", datamatch, 0, 2 ** (8 * size) - 1)
+            datamatch = check_int("datamatch", datamatch, 0, 2 ** (8 * size) - 1)
         self.gpa = gpa
         self.size = size
         self.datamatch = datamatch
@@ -58,13 +60,13 @@ class Ioeventfd(Binding):
         """The eventfd that is signalled: a duplicate of the one given, or one of its own."""
         return self._event
 
-    def _assign(self, core: Descriptor) -> None:
+    def _assign(self, core: VmCore) -> None:
         self._ioeventfd(core, 0)
 
-    def _deassign(self, core: Descriptor) -> None:
+    def _deassign(self, core: VmCore) -> None:
         self._ioeventfd(core, lib.KVM_IOEVENTFD_FLAG_DEASSIGN)
 
-    def _ioeventfd(self, core: Descriptor, flags: int) -> None:
+    def _ioeventfd(self, core: VmCore, flags: int) -> None:
         if self.datamatch is not None:
             flags |= lib.KVM_IOEVENTFD_FLAG_DATAMATCH
         fd, match = self._event.fileno(), self.datamatch or 0

@@ -6,16 +6,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pykvm._binding import Binding
-from pykvm._descriptor import Descriptor, HasFileno, check_int
+from pykvm._descriptor import HasFileno, check_int
 from pykvm._native import lib
 from pykvm.errors import failure
 from pykvm.eventfd import EventFd
 from pykvm.routing import FIRST_SPI, LAST_SPI
 
 if TYPE_CHECKING:
+    from pykvm._vmcore import VmCore
     from pykvm.vm import VM
 
 __all__ = ["Irqfd", "gsi_of"]
+
+_signal = lib.gate_signal
 
 
 class Irqfd(Binding):
@@ -34,7 +37,7 @@ class Irqfd(Binding):
 
     __slots__ = ("_gate", "gsi")
 
-    def __init__(self, vm: VM, core: Descriptor, gsi: int, eventfd: int | HasFileno | None) -> None:
+    def __init__(self, vm: VM, core: VmCore, gsi: int, eventfd: int | HasFileno | None) -> None:
         self.gsi = gsi
         super().__init__(vm, core, eventfd)
         self._gate = self._event._gate
@@ -50,19 +53,19 @@ class Irqfd(Binding):
         Errors: ClosedError after close(), also for an ``inject`` kept from before: a reused
         descriptor number is never written to. EAGAIN the counter is full: KVM has stopped reading.
         """
-        result = lib.gate_signal(self._gate)
+        result = _signal(self._gate)
         if result < 0:
             raise failure(
                 result, "eventfd write", "Irqfd", -1 if self._core is None else 0, gsi=self.gsi
             )
 
-    def _assign(self, core: Descriptor) -> None:
+    def _assign(self, core: VmCore) -> None:
         self._irqfd(core, 0)
 
-    def _deassign(self, core: Descriptor) -> None:
+    def _deassign(self, core: VmCore) -> None:
         self._irqfd(core, lib.KVM_IRQFD_FLAG_DEASSIGN)
 
-    def _irqfd(self, core: Descriptor, flags: int) -> None:
+    def _irqfd(self, core: VmCore, flags: int) -> None:
         fd = self._event.fileno()
         core.call(lib.irqfd, "KVM_IRQFD", fd, self.gsi, flags, 0, fd=fd, gsi=self.gsi, flags=flags)
 
@@ -76,7 +79,7 @@ def gsi_of(intid: int | None, gsi: int | None) -> int:
         raise TypeError("give exactly one of intid= and gsi=")
     if intid is None:
         return check_int("gsi", gsi, 0, 2**32 - 1)
-    check_int("intid", intid, 0, 2**32 - 1)
+    intid = check_int("intid", intid, 0, 2**32 - 1)
     if intid < FIRST_SPI:
         raise ValueError(
             f"intid {intid} is {'an SGI' if intid < 16 else 'a PPI'}, private to one CPU: its "

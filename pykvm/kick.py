@@ -22,12 +22,15 @@ def set_kick_signal(signum: int) -> None:
     Raises ValueError where the signal is in use, or another one was chosen already.
     """
     global _kick_signal
-    check_int("signum", signum, 1, 64)
+    signum = check_int("signum", signum, 1, 64)
     if _kick_signal not in (0, signum):
         raise ValueError(f"kicks use signal {_kick_signal} already: choose before the first vCPU")
     claimed = lib.claim_kick_signal(signum)
     if claimed < 0:
-        raise ValueError(f"signal {signum} has a handler, is ignored, or cannot be handled")
+        raise ValueError(
+            f"signal {signum} cannot be used: it has a handler, is ignored, reports faults of the "
+            f"program, or cannot be handled"
+        )
     _kick_signal = claimed
 
 

@@ -4,15 +4,26 @@
 from __future__ import annotations
 
 import os
+import stat
 
-from pykvm._descriptor import Closing, Descriptor, HasFileno, check_int, duplicate, kind_of
+from pykvm._descriptor import (
+    Closing,
+    Descriptor,
+    HasFileno,
+    check_int,
+    duplicate,
+    kind_of,
+    number_of,
+)
 from pykvm._native import lib
 from pykvm._vmcore import VmCore
 from pykvm.caps import Cap
-from pykvm.errors import ClosedError, KvmError, kvm_error
+from pykvm.errors import ClosedError, KvmError, naming
 from pykvm.vm import VM
 
 __all__ = ["Kvm"]
+
+_check_extension = lib.check_extension
 
 
 class Kvm(Closing):
@@ -33,10 +44,8 @@ class Kvm(Closing):
         driver behind it, KvmError for a file that is not KVM.
         """
         _ = lib.KVM_API_VERSION  # without the compiled module, say so before anything else
-        try:
+        with naming("open", path=os.fspath(path)):
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except OSError as cause:
-            raise kvm_error(cause.errno or 0, "open", path=os.fspath(path)) from None
         self._own(fd)
 
     def _own(self, fd: int) -> None:
@@ -56,11 +65,17 @@ class Kvm(Closing):
         """A Kvm for a descriptor of /dev/kvm that was opened elsewhere, through a duplicate."""
         _ = lib.KVM_API_VERSION
         self = cls.__new__(cls)
-        self._own(duplicate(given))
+        fd = duplicate(given)
+        # Before any ioctl: on the descriptor of a running vCPU it would wait for the guest.
+        if not stat.S_ISCHR(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise ValueError(f"that descriptor is not /dev/kvm but {kind_of(number_of(given))}")
+        self._own(fd)
         return self
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._core.fd < 0
 
     def fileno(self) -> int:
@@ -91,10 +106,12 @@ class Kvm(Closing):
         Synchronization: any thread.
         Source: api.rst 4.4.
         """
-        fd = self._core.fd
-        result = lib.check_extension(fd, cap)
+        try:
+            result = _check_extension(self._core.fd, cap)
+        except (TypeError, OverflowError):
+            result = -1  # the slow way finds the words
         if result < 0:
-            check_int("cap", cap, 0, 2**32 - 1)
+            cap = check_int("cap", cap, 0, 2**32 - 1)
             return self._core.call(
                 lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=_cap_name(cap)
             )
@@ -121,10 +138,11 @@ class Kvm(Closing):
         Synchronization: any thread.
         Source: api.rst 4.2.
         """
-        check_int("ipa_bits", ipa_bits, 0, lib.KVM_VM_TYPE_ARM_IPA_SIZE_MASK)
+        ipa_bits = check_int("ipa_bits", ipa_bits, 0, lib.KVM_VM_TYPE_ARM_IPA_SIZE_MASK)
         mmap_size = self.get_vcpu_mmap_size()
-        fd = self._core.call(lib.create_vm, "KVM_CREATE_VM", ipa_bits, ipa_bits=ipa_bits)
-        return VM(VmCore(fd, mmap_size, made_here=True))
+        core = VmCore(-1, mmap_size, made_here=True)
+        core.receive(self._core, lib.create_vm, "KVM_CREATE_VM", ipa_bits, ipa_bits=ipa_bits)
+        return VM(core)
 
     def adopt_vm(self, given: int | HasFileno) -> VM:
         """A VM that was made elsewhere in this process, through a duplicate of its descriptor.

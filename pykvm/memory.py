@@ -8,13 +8,14 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pykvm._descriptor import Closing, Descriptor, HasFileno, check_int, duplicate
+from pykvm._descriptor import Closing, HasFileno, check_int, duplicate, octets
 from pykvm._native import ffi, lib
-from pykvm.errors import ClosedError
+from pykvm.errors import ClosedError, KvmError, naming
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
+    from pykvm._vmcore import VmCore
     from pykvm.vm import VM
 
 __all__ = ["GuestMemory", "MemorySlot"]
@@ -43,18 +44,24 @@ class GuestMemory(Closing):
         """``size`` bytes of private anonymous memory, a multiple of the host's page size.
 
         ``huge_pages`` advises the kernel to back it with transparent huge pages. Memory is taken
-        from the host when it is first touched. OSError (ENOMEM) where the host refuses the mapping.
+        from the host when it is first touched.
+        Errors: ENOMEM the host refuses the mapping, EINVAL it has no transparent huge pages.
         """
-        _check_size(size)
+        size = _check_size(size)
         # mmap aligns to pages only: take more address space and start inside it.
-        room = mmap.mmap(
-            -1, size + _ALIGNMENT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-        )
-        start = -int(ffi.cast("uintptr_t", ffi.from_buffer(room))) % _ALIGNMENT
-        # MADV_DONTFORK would leave the child a hole that is no longer ours to read or unmap.
-        room.madvise(_MADV_WIPEONFORK)
-        if huge_pages:
-            room.madvise(mmap.MADV_HUGEPAGE)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+        with naming("mmap", size=size):
+            room = mmap.mmap(-1, size + _ALIGNMENT, flags=flags)
+        try:
+            # MADV_DONTFORK would leave the child a hole that is no longer ours to read or unmap.
+            room.madvise(_MADV_WIPEONFORK)
+            if huge_pages:
+                with naming("madvise MADV_HUGEPAGE", size=size):
+                    room.madvise(mmap.MADV_HUGEPAGE)
+            start = -int(ffi.cast("uintptr_t", ffi.from_buffer(room))) % _ALIGNMENT
+        except BaseException:
+            room.close()
+            raise
         self._own(room, start, size, "private")
 
     def _own(self, room: mmap.mmap, start: int, size: int, kind: str) -> None:
@@ -66,7 +73,8 @@ class GuestMemory(Closing):
     @classmethod
     def _of_file(cls, fd: int, size: int, offset: int, flags: int, kind: str) -> GuestMemory:
         self = cls.__new__(cls)
-        room = mmap.mmap(fd, size, flags=flags, offset=offset)
+        with naming(f"mmap {kind}", size=size, offset=offset):
+            room = mmap.mmap(fd, size, flags=flags, offset=offset)
         self._own(room, 0, size, kind)
         return self
 
@@ -75,14 +83,18 @@ class GuestMemory(Closing):
         """``size`` bytes of anonymous memory that can be shared with other processes.
 
         With ``hugetlb``, of the host's reserved huge pages, whose size ``size`` must be a multiple
-        of; OSError (ENOMEM) where too few are reserved.
+        of.
+        Errors: ENOMEM too few huge pages are reserved.
         """
-        _check_size(size)
+        size = _check_size(size)
+        kind = "hugetlb" if hugetlb else "memfd"
         flags = os.MFD_CLOEXEC | (os.MFD_HUGETLB if hugetlb else 0)
-        fd = os.memfd_create("pykvm guest memory", flags)
+        with naming("memfd_create"):
+            fd = os.memfd_create("pykvm guest memory", flags)
         try:
-            os.ftruncate(fd, size)
-            return cls._of_file(fd, size, 0, mmap.MAP_SHARED, "hugetlb" if hugetlb else "memfd")
+            with naming(f"ftruncate {kind}", size=size):
+                os.ftruncate(fd, size)
+            return cls._of_file(fd, size, 0, mmap.MAP_SHARED, kind)
         finally:
             os.close(fd)
 
@@ -93,10 +105,15 @@ class GuestMemory(Closing):
         """``size`` bytes of an open file from ``offset``: writes reach it, unless ``private``.
 
         ``offset`` is a multiple of the host's page size. ValueError where the file ends earlier:
-        touching what lies beyond would kill the process with SIGBUS.
+        touching what lies beyond would kill the process with SIGBUS, as will truncating it later.
+        Errors: EACCES the file is not open for reading and (unless ``private``) writing.
         """
-        _check_size(size)
-        check_int("offset", offset, 0, _LARGEST)
+        size = _check_size(size)
+        offset = check_int("offset", offset, 0, _LARGEST)
+        if offset % mmap.PAGESIZE:
+            raise ValueError(
+                f"offset {offset:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}"
+            )
         fd = duplicate(given)
         try:
             there = os.fstat(fd).st_size
@@ -111,6 +128,7 @@ class GuestMemory(Closing):
 
     @property
     def size(self) -> int:
+        """Bytes."""
         return self._size
 
     def __len__(self) -> int:
@@ -118,14 +136,15 @@ class GuestMemory(Closing):
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._map.closed
 
-    def _span(self, offset: int, size: int) -> tuple[int, int]:
-        """Where ``size`` bytes at ``offset`` lie in the mapping."""
+    def _span(self, offset: int, size: int | None) -> tuple[int, int]:
+        """Where ``size`` bytes at ``offset``, or all from there, lie in the mapping."""
         if self._map.closed:
             raise ClosedError("this GuestMemory is closed")
-        check_int("offset", offset, 0, self._size)
-        check_int("size", size, 0, self._size)
+        offset = check_int("offset", offset, 0, self._size)
+        size = self._size - offset if size is None else check_int("size", size, 0, self._size)
         if offset + size > self._size:
             raise ValueError(
                 f"{size:#x} bytes at offset {offset:#x} end beyond the memory's {self._size:#x}"
@@ -135,18 +154,18 @@ class GuestMemory(Closing):
 
     def read(self, offset: int, size: int) -> bytes:
         """A copy of ``size`` bytes at ``offset``."""
-        first, last = self._span(offset, size)
+        first, last = self._span(offset, check_int("size", size, 0, self._size))
         return self._map[first:last]
 
     def write(self, offset: int, data: Buffer) -> None:
         """Writes ``data``, any contiguous buffer, at ``offset``."""
-        with memoryview(data) as whole, whole.cast("B") as octets:
-            first, last = self._span(offset, len(octets))
-            self._map[first:last] = octets
+        with octets("data", data) as source:
+            first, last = self._span(offset, len(source))
+            self._map[first:last] = source
 
     def view(self, offset: int = 0, size: int | None = None) -> memoryview:
         """The memory itself, writable, without a copy. It holds the mapping until released."""
-        first, last = self._span(offset, self._size - offset if size is None else size)
+        first, last = self._span(offset, size)
         return memoryview(self._map)[first:last]
 
     def close(self) -> None:
@@ -173,10 +192,11 @@ _MAP_NORESERVE = 0x4000
 _MADV_WIPEONFORK = 18
 
 
-def _check_size(size: int) -> None:
-    check_int("size", size, 1, _LARGEST)
+def _check_size(size: int) -> int:
+    size = check_int("size", size, 1, _LARGEST)
     if size % mmap.PAGESIZE:
         raise ValueError(f"size {size:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}")
+    return size
 
 
 class MemorySlot(Closing):
@@ -189,41 +209,46 @@ class MemorySlot(Closing):
     """
 
     __slots__ = (
-        "__weakref__", "_core", "_hold", "_vm", "gpa", "memory", "offset", "readonly", "size",
-        "slot",
+        "__weakref__", "_core", "_vm", "gpa", "memory", "offset", "readonly", "size", "slot",
     )  # fmt: skip
 
     def __init__(
         self,
         vm: VM,
-        core: Descriptor,
-        slot: int,
+        core: VmCore,
+        slot: int | None,
         gpa: int,
         memory: GuestMemory,
         offset: int,
         size: int,
         readonly: bool,
     ) -> None:
-        self._hold, hva = memory._hold(offset, size)
-        self._core: Descriptor | None = None
+        self._core: VmCore | None = None
         self._vm = weakref.ref(vm)
-        self.slot = slot
+        self.slot = slot = core.take_slot(slot)
         self.gpa = gpa
         self.memory = memory
         self.offset = offset
         self.size = size
         self.readonly = readonly
         flags = lib.KVM_MEM_READONLY if readonly else 0
-        core.call(
-            lib.set_user_memory_region,
-            "KVM_SET_USER_MEMORY_REGION",
-            slot, flags, gpa, size, hva,
-            slot=slot, flags=flags, gpa=gpa, size=size, hva=hva,
-        )  # fmt: skip
+        try:
+            # No local name for the hold: in a traceback it would keep the memory from closing.
+            core.slots[slot], hva = memory._hold(offset, size)
+            core.call(
+                lib.set_user_memory_region,
+                "KVM_SET_USER_MEMORY_REGION",
+                slot, flags, gpa, size, hva,
+                slot=slot, flags=flags, gpa=gpa, size=size, hva=hva,
+            )  # fmt: skip
+        except (KvmError, ValueError):
+            core.leave_slot(slot)
+            raise
         self._core = core
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._core is None
 
     def close(self) -> None:
@@ -231,21 +256,23 @@ class MemorySlot(Closing):
         core, self._core = self._core, None
         if core is None:
             return
-        if core.fd >= 0 and not core.inherited:
-            try:
-                core.call(
-                    lib.set_user_memory_region,
-                    "KVM_SET_USER_MEMORY_REGION",
-                    self.slot, 0, 0, 0, 0,
-                    slot=self.slot, size=0,
-                )  # fmt: skip
-            except OSError:
-                self._core = core  # the guest still has it: the memory must stay
-                raise
-        self._hold = None
+        try:
+            core.take_back(lambda: self._delete(core))
+        except KvmError:
+            self._core = core  # the guest still has it: the memory must stay
+            raise
+        core.leave_slot(self.slot)
         vm = self._vm()
         if vm is not None:
             vm._children.forget(self)
+
+    def _delete(self, core: VmCore) -> None:
+        core.call(
+            lib.set_user_memory_region,
+            "KVM_SET_USER_MEMORY_REGION",
+            self.slot, 0, 0, 0, 0,
+            slot=self.slot, size=0,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""

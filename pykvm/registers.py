@@ -68,10 +68,11 @@ _SPSRS = ("spsr_el1", "spsr_abt", "spsr_und", "spsr_irq", "spsr_fiq")
 
 def sysreg(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
     """The id of a system register from the operands of its MRS encoding."""
-    for name, value, last in (
-        ("op0", op0, 3), ("op1", op1, 7), ("crn", crn, 15), ("crm", crm, 15), ("op2", op2, 7)
-    ):  # fmt: skip
-        check_int(name, value, 0, last)
+    op0 = check_int("op0", op0, 0, 3)
+    op1 = check_int("op1", op1, 0, 7)
+    crn = check_int("crn", crn, 0, 15)
+    crm = check_int("crm", crm, 0, 15)
+    op2 = check_int("op2", op2, 0, 7)
     return int(
         lib.KVM_REG_ARM64
         | lib.KVM_REG_SIZE_U64
@@ -134,7 +135,7 @@ def reg_id(reg: int | str) -> int:
 
 def reg_name(reg: int) -> str:
     """A register's name, or the form of its encoding, or its id in hexadecimal."""
-    check_int("reg", reg, 0, 2**64 - 1)
+    reg = check_int("reg", reg, 0, 2**64 - 1)
     if name := _tables()[1].get(reg):
         return name
     family = lib.KVM_REG_ARM64 | lib.KVM_REG_SIZE_U64 | lib.KVM_REG_ARM64_SYSREG
@@ -145,5 +146,5 @@ def reg_name(reg: int) -> str:
 
 def reg_size(reg: int) -> int:
     """How many bytes the register of this id has."""
-    check_int("reg", reg, 0, 2**64 - 1)
+    reg = check_int("reg", reg, 0, 2**64 - 1)
     return 1 << ((reg & lib.KVM_REG_SIZE_MASK) >> lib.KVM_REG_SIZE_SHIFT)

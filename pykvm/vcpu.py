@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import mmap
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pykvm._descriptor import Closing, Descriptor, check_int
+from pykvm._descriptor import Closing, Descriptor, check_int, duplicate, octets
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
-from pykvm.errors import ClosedError, KvmError, failure
+from pykvm.errors import ClosedError, KvmError, failure, naming
 from pykvm.exits import Exit, exit_of
 from pykvm.kick import claim_kick_signal
 from pykvm.registers import reg_id, reg_name, reg_size
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
     from pykvm._vmcore import VmCore
-    from pykvm.vm import VM
 
 __all__ = ["Vcpu", "VcpuFeature"]
 
 _ALL_ONES = 2**64 - 1
+_get_one_reg = lib.get_one_reg
 
 
 class VcpuFeature(IntEnum):
@@ -64,21 +63,36 @@ class Vcpu(Closing):
     Source: Documentation/virt/kvm/api.rst, section 4, vCPU ioctls.
     """
 
-    __slots__ = ("__weakref__", "_context", "_core", "_map", "_run", "_vm_core", "vcpu_id")
+    __slots__ = (
+        "__weakref__", "_context", "_core", "_exit", "_hold", "_map", "_vm_core", "vcpu_id",
+    )  # fmt: skip
 
-    def __init__(self, vm: VM, vm_core: VmCore, fd: int, vcpu_id: int) -> None:
-        self._core = Descriptor(fd, f"Vcpu {vcpu_id}")
+    def __init__(self, vm_core: VmCore, vcpu_id: int) -> None:
+        self._core = Descriptor(-1, f"Vcpu {vcpu_id}")
         self._vm_core = vm_core
         self.vcpu_id = vcpu_id
         signal = claim_kick_signal()
-        # mmap counts its views: closing under a live one is refused, never a dangling pointer.
-        self._map = mmap.mmap(fd, vm_core.mmap_size)
-        self._run = ffi.from_buffer("struct kvm_run *", self._map)
+        # KVM cannot take a vCPU back, and the mapping of kvm_run needs a descriptor too: keep one
+        # for it, so that where they run out neither is made.
+        with Descriptor(duplicate(vm_core.fd), "spare"):
+            self._core.receive(
+                vm_core, lib.create_vcpu, "KVM_CREATE_VCPU", vcpu_id, vcpu_id=vcpu_id
+            )
+        try:
+            # mmap counts its views: closing under a live one is refused, never a dangling pointer.
+            with naming("mmap kvm_run", vcpu_id=vcpu_id):
+                self._map = mmap.mmap(self._core.fd, vm_core.mmap_size)
+        except BaseException:
+            self._core.close()
+            raise
+        self._hold = ffi.from_buffer("struct kvm_run *", self._map)
         self._context = ffi.new("struct pykvm_vcpu *")
-        lib.vcpu_open(self._context, fd, self._run, signal)
+        lib.vcpu_open(self._context, self._core.fd, self._hold, signal)
+        self._exit = lib.vcpu_exit(self._context)
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._core.fd < 0
 
     def fileno(self) -> int:
@@ -108,10 +122,8 @@ class Vcpu(Closing):
         while (reason := lib.vcpu_run(self._context)) < 0:
             # Another signal than a kick: its Python handler runs here, between two bytecodes.
             if reason != -errno.EINTR:
-                raise failure(
-                    reason, "KVM_RUN", f"Vcpu {self.vcpu_id}", self._core.fd, vcpu_id=self.vcpu_id
-                )
-        return exit_of(self._run, reason)
+                raise self._closed_or_failed(reason, "KVM_RUN")
+        return exit_of(self._exit, reason)
 
     def mmio_reply(self, value: int | Buffer) -> None:
         """What the guest reads: the answer to a :class:`~pykvm.MmioRead`, before the next run().
@@ -119,20 +131,24 @@ class Vcpu(Closing):
         ``value``: a number (stored little-endian) that fits the load, or exactly its bytes.
         Raises ValueError where it does not fit or the last exit was no MmioRead.
         """
-        self.fileno()
-        run = self._run
-        mmio = run.mmio
-        if run.exit_reason != lib.KVM_EXIT_MMIO or mmio.is_write:
+        size = lib.vcpu_pending_load(self._context)
+        if size < 0:
+            raise self._closed_or_failed(size, "mmio_reply")
+        if not size:
             raise ValueError("there is no load to answer: the last exit was no MmioRead")
-        size = int(mmio.len)
-        if isinstance(value, int):
-            check_int("value", int(value), 0, 2 ** (8 * size) - 1)
-            data = value.to_bytes(size, "little")
+        if hasattr(type(value), "__index__"):
+            number = check_int("value", value, 0, 2 ** (8 * size) - 1)
         else:
-            data = bytes(value)
-            if len(data) != size:
-                raise ValueError(f"the guest reads {size} bytes, the reply has {len(data)}")
-        mmio.data = data.ljust(8, b"\0")
+            with octets("value", value) as data:
+                if len(data) != size:
+                    raise ValueError(f"the guest reads {size} bytes, value has {len(data)}")
+                number = int.from_bytes(data, "little")
+        result = lib.vcpu_reply(self._context, number)
+        if result < 0:
+            raise self._closed_or_failed(result, "mmio_reply")
+
+    def _closed_or_failed(self, result: int, call: str) -> Exception:
+        return failure(result, call, f"Vcpu {self.vcpu_id}", self._core.fd, vcpu_id=self.vcpu_id)
 
     def kick(self) -> None:
         """Ends the run under way, or else the next one: it returns Interrupted, once.
@@ -144,7 +160,7 @@ class Vcpu(Closing):
         """
         result = lib.vcpu_kick(self._context)
         if result < 0:
-            raise failure(result, "kick", f"Vcpu {self.vcpu_id}", self._core.fd)
+            raise self._closed_or_failed(result, "kick")
 
     @property
     def kvm_run(self) -> memoryview:
@@ -176,7 +192,11 @@ class Vcpu(Closing):
         Source: api.rst 4.82.
         """
         init = ffi.new("struct kvm_vcpu_init *")
-        bits = sorted({check_int("feature", feature, 0, 32 * 7 - 1) for feature in features})
+        try:
+            asked_for = list(features)
+        except TypeError:
+            raise TypeError(f"features must be several, not {type(features).__name__}") from None
+        bits = sorted({check_int("features", bit, 0, 32 * 7 - 1) for bit in asked_for})
         for bit in bits:
             init.features[bit // 32] |= 1 << bit % 32
         if target is None:
@@ -202,24 +222,20 @@ class Vcpu(Closing):
         Source: api.rst 4.69.
         """
         try:
-            value = lib.get_one_reg(self._core.fd, reg)  # type: ignore[arg-type]
+            value = _get_one_reg(self._core.fd, reg)  # type: ignore[arg-type]
         except (TypeError, OverflowError):
             return self.get_one_reg(reg_id(reg))
-        if value == _ALL_ONES and ffi.errno:
-            return self._get_slowly(reg, ffi.errno)
+        if value == _ALL_ONES:
+            return self._get_wide(reg_id(reg))
         return value
 
-    def _get_slowly(self, reg: int | str, error: int) -> int:
-        """A wide register, one more try after a signal, or the error."""
-        number = reg_id(reg)
-        if error == errno.EMSGSIZE:
-            size = reg_size(number)
-            data = ffi.new("uint8_t[]", size)
-            self._core.call(lib.get_wide_reg, "KVM_GET_ONE_REG", number, data, reg=reg_name(number))
-            return int.from_bytes(ffi.buffer(data, size), "little")
-        if error == errno.EINTR:
-            return self.get_one_reg(number)
-        raise self._reg_failure("KVM_GET_ONE_REG", number, error)
+    def _get_wide(self, number: int) -> int:
+        """A register of any size, or what is wrong with it."""
+        size = reg_size(number)
+        data = ffi.new("uint8_t[]", size)
+        name = reg_name(number)
+        self._core.call(lib.get_wide_reg, "KVM_GET_ONE_REG", number, data, reg=name, reg_id=number)
+        return int.from_bytes(ffi.buffer(data, size), "little")
 
     def _reg_failure(self, ioctl: str, number: int, error: int) -> Exception:
         return failure(
@@ -240,7 +256,7 @@ class Vcpu(Closing):
         """
         number = reg_id(reg)
         size = reg_size(number)
-        check_int("value", value, 0, 2 ** (8 * size) - 1)
+        value = check_int("value", value, 0, 2 ** (8 * size) - 1)
         if size > 8:
             data = ffi.new("uint8_t[]", value.to_bytes(size, "little"))
             result = lib.set_wide_reg(self._core.fd, number, data)
@@ -303,25 +319,20 @@ class Vcpu(Closing):
         """
         if self._core.fd < 0:
             return
+        # Each step is harmless when it comes again: from another thread, or after an interrupt.
         result = lib.vcpu_close(self._context)
         if result < 0:
             raise failure(result, "close", f"Vcpu {self.vcpu_id}", 0, vcpu_id=self.vcpu_id)
-        run, self._run = self._run, None
-        address = ffi.cast("void *", run)
-        del run  # the hold on the mapping, which only other views have now
+        self._hold = None  # our own view: what else holds the mapping is the user's
         try:
             self._map.close()
         except BufferError:
-            self._run = ffi.from_buffer("struct kvm_run *", self._map)
-            lib.vcpu_reopen(self._context, address)
+            self._hold = ffi.from_buffer("struct kvm_run *", self._map)
+            lib.vcpu_reopen(self._context, self._hold)
             raise BufferError(
                 f"a view of vCPU {self.vcpu_id}'s kvm_run is in use: release it first"
             ) from None
         self._core.close()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError, ValueError, AttributeError, BufferError):
-            self.close()
 
     def __repr__(self) -> str:
         return f"<Vcpu {self.vcpu_id}{' closed' if self.closed else f' fd {self._core.fd}'}>"

@@ -44,7 +44,7 @@ class Vgic(Device):
 
     @nr_irqs.setter
     def nr_irqs(self, count: int) -> None:
-        check_int("nr_irqs", count, 0, 2**32 - 1)
+        count = check_int("nr_irqs", count, 0, 2**32 - 1)
         data = struct.pack("=I", count)
         self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, data)
 
@@ -70,7 +70,7 @@ class Vgic(Device):
         return int.from_bytes(data, "little")
 
     def _set_addr(self, name: str, attr: int, gpa: int) -> None:
-        check_int(name, gpa, 0, _U64)
+        gpa = check_int(name, gpa, 0, _U64)
         self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_ADDR, attr, struct.pack("=Q", gpa))
 
 
@@ -162,9 +162,9 @@ class VgicV3(Vgic):
         Synchronization: any thread.
         Source: devices/arm-vgic-v3.rst, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION.
         """
-        check_int("gpa", gpa, 0, 2**52 - 1)
-        check_int("count", count, 1, 4095)
-        check_int("index", index, 0, 4095)
+        gpa = check_int("gpa", gpa, 0, 2**52 - 1)
+        count = check_int("count", count, 1, 4095)
+        index = check_int("index", index, 0, 4095)
         if gpa % 0x10000:
             raise ValueError(f"gpa {gpa:#x} is no multiple of 64 KiB")
         value = count << 52 | gpa | index

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
 import warnings
@@ -10,16 +11,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pykvm._descriptor import Closing, HasFileno, check_int
-from pykvm._irqline import SPI, check_spi, ppi_line
+from pykvm._irqline import check_level, line_of
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm._vmcore import Children, VmCore
-from pykvm.device import Device, DeviceType
-from pykvm.errors import ClosedError, KvmBusyError, KvmError, failure
+from pykvm.device import Device, DeviceType, type_name
+from pykvm.errors import ClosedError, KvmBusyError, KvmError
 from pykvm.ioeventfd import Ioeventfd
 from pykvm.irqfd import Irqfd, gsi_of
 from pykvm.memory import GuestMemory, MemorySlot
-from pykvm.routing import FIRST_SPI, LAST_SPI
 from pykvm.vcpu import Vcpu
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["VM"]
 
 _U64 = 2**64 - 1
+_spi_line = lib.spi_line
 
 
 class VM(Closing):
@@ -49,13 +50,15 @@ class VM(Closing):
     __slots__ = ("__weakref__", "_children", "_core")
 
     def __init__(self, core: VmCore) -> None:
-        self._core = core
         self._children = Children()
+        self._core = core
+        core.is_owned = True
 
     # The VM itself ----------------------------------------------------------------------------
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
         return self._core.fd < 0
 
     def fileno(self) -> int:
@@ -74,7 +77,7 @@ class VM(Closing):
         Synchronization: any thread.
         Source: api.rst 4.4.
         """
-        check_int("cap", cap, 0, 2**32 - 1)
+        cap = check_int("cap", cap, 0, 2**32 - 1)
         return self._core.call(lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=cap)
 
     def ioctl(self, request: int, argument: int | Buffer = 0) -> int:
@@ -87,7 +90,8 @@ class VM(Closing):
         names. What KVM does with pointers inside the buffer is the caller's care.
         Returns: what the kernel returned, 0 or more.
         Errors: the ioctl's own, as KvmError; ValueError where the buffer is too small.
-        Afterwards the interrupt routing counts as unknown, and irqfd() refuses no gsi.
+        Afterwards the interrupt routing counts as unknown: irqfd() refuses no gsi that could have
+        a route.
         Synchronization: any thread.
         Source: api.rst, section 4.
         """
@@ -121,17 +125,12 @@ class VM(Closing):
         """
         if not isinstance(memory, GuestMemory):
             raise TypeError(f"memory must be a GuestMemory, not {type(memory).__name__}")
-        check_int("gpa", gpa, 0, _U64)
-        check_int("offset", offset, 0, memory.size)
-        length = memory.size - offset if size is None else size
-        check_int("size", length, 1, memory.size)
-        slots = [child for child in self._children.held() if isinstance(child, MemorySlot)]
-        taken = {child.slot for child in slots}
-        if slot is None:
-            slot = next(n for n in range(len(taken) + 1) if n not in taken)
-        elif check_int("slot", slot, 0, 2**16 - 1) in taken:
-            raise ValueError(f"slot {slot} is in use: close its MemorySlot first")
-        made = MemorySlot(self, self._core, slot, gpa, memory, offset, length, bool(readonly))
+        gpa = check_int("gpa", gpa, 0, _U64)
+        offset = check_int("offset", offset, 0, memory.size)
+        size = check_int("size", memory.size - offset if size is None else size, 1, memory.size)
+        if slot is not None:
+            slot = check_int("slot", slot, 0, 2**16 - 1)
+        made = MemorySlot(self, self._core, slot, gpa, memory, offset, size, bool(readonly))
         self._children.hold(made)
         return made
 
@@ -148,9 +147,9 @@ class VM(Closing):
         Synchronization: any thread.
         Source: api.rst 4.7.
         """
-        check_int("vcpu_id", vcpu_id, 0, 2**31 - 1)
-        fd = self._core.call(lib.create_vcpu, "KVM_CREATE_VCPU", vcpu_id, vcpu_id=vcpu_id)
-        vcpu = Vcpu(self, self._core, fd, vcpu_id)
+        vcpu_id = check_int("vcpu_id", vcpu_id, 0, 2**31 - 1)
+        self.fileno()
+        vcpu = Vcpu(self._core, vcpu_id)
         self._children.know(vcpu)
         return vcpu
 
@@ -187,14 +186,9 @@ class VM(Closing):
         }
         if number in kinds:
             return kinds[number]()
-        device = Device(self, self._core, self._create_device(number), number)
+        device = Device(self, self._core, number)
         self._children.know(device)
         return device
-
-    def _create_device(self, number: int, flags: int = 0) -> int:
-        return self._core.call(
-            lib.create_device, "KVM_CREATE_DEVICE", number, flags, type=_type_name(number)
-        )
 
     def has_device(self, type: DeviceType | int) -> bool:
         """KVM_CREATE_DEVICE with its TEST flag: whether the host could make one. Makes nothing.
@@ -208,7 +202,7 @@ class VM(Closing):
         """
         number = check_int("type", type, 0, 2**32 - 1)
         try:
-            self._create_device(number, lib.KVM_CREATE_DEVICE_TEST)
+            self._core.call(lib.test_device, "KVM_CREATE_DEVICE", number, type=type_name(number))
         except KvmError as refusal:
             if refusal.errno != errno.ENODEV:
                 raise
@@ -228,12 +222,11 @@ class VM(Closing):
         Synchronization: any thread.
         Source: devices/arm-vgic.rst, devices/arm-vgic-v3.rst.
         """
-        if version not in (None, 2, 3) or isinstance(version, bool):
-            raise ValueError(f"version is {version!r}; it must be 2, 3 or None")
         if version is None:
             version = 3 if self.has_device(DeviceType.ARM_VGIC_V3) else 2
+        version = check_int("version", version, 2, 3)
         kind = VgicV3 if version == 3 else VgicV2
-        vgic = kind(self, self._core, self._create_device(kind.device_type), kind.device_type)
+        vgic = kind(self, self._core, kind.device_type)
         if version == 2 and allow_implicit_init:
             self._core.routing.forget()
         self._core.lazy_gicv2 = version == 2 and not allow_implicit_init
@@ -259,17 +252,13 @@ class VM(Closing):
             core.refuse_lazy_gicv2("KVM_IRQ_LINE")
         if vcpu_id is None:
             try:
-                valid = FIRST_SPI <= intid <= LAST_SPI and 0 <= level <= 1
-            except TypeError:
-                valid = False
-            if not valid:
-                check_spi(intid, level)
-            line = intid | SPI
-        else:
-            line = ppi_line(intid, level, vcpu_id)
-        while (result := lib.irq_line(core.fd, line, level)) < 0:
-            if result != -errno.EINTR:
-                raise failure(result, "KVM_IRQ_LINE", "VM", core.fd, intid=intid, level=level)
+                if not _spi_line(core.fd, intid, level):
+                    return
+            except (TypeError, OverflowError):
+                pass
+        # A PPI, or something is wrong: the slow way finds the words.
+        line, level = line_of(intid, vcpu_id), check_level(level)
+        core.call(lib.irq_line, "KVM_IRQ_LINE", line, level, intid=intid, level=level)
 
     def irqfd(
         self,
@@ -329,10 +318,10 @@ class VM(Closing):
     def close(self) -> None:
         """Stops and closes everything of this VM, newest first, then the VM.
 
-        vCPUs that run are kicked: their run() returns Interrupted, and the next one raises
-        ClosedError. KvmBusyError, with nothing changed, where one did not leave within 5 s.
-        BufferError where a view of a vCPU's kvm_run lives: what was closed by then stays closed,
-        the VM stays open; release it and close again.
+        vCPUs that run are kicked: their run() returns Interrupted, or the exit that came first,
+        and the next one raises ClosedError. KvmBusyError, with nothing changed, where one did not
+        leave within 5 s. BufferError where a view of a vCPU's kvm_run lives: what was closed by
+        then stays closed, the VM stays open; release it and close again.
         Synchronization: any thread but one that is inside a vCPU's run().
         """
         if self._core.fd < 0:
@@ -349,16 +338,28 @@ class VM(Closing):
             raise
         self._children.clear()
         self._core.close()
+        self._core.slots.clear()
 
-    def __del__(self) -> None:
+    def __del__(
+        self,
+        # Bound here because at the interpreter's end the module's names may be gone.
+        _warn: Callable[..., None] = warnings.warn,
+        _suppress: type[contextlib.suppress] = contextlib.suppress,
+    ) -> None:
         core = getattr(self, "_core", None)
-        if core is None or core.fd < 0 or core.inherited:
+        if core is None:
             return
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        if core.fd < 0 or core.inherited:
+            core.disown()
+            return
         # What only the VM held goes now; a vCPU or device that somebody holds keeps the core.
         for child in self._children.held():
-            child.close()
+            with _suppress(Exception):  # the core holds what the kernel did not give back
+                child.close()
         self._children.clear()
+        message = f"unclosed {self!r}"
+        core.disown()
+        _warn(message, ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
         return f"<VM {'closed' if self.closed else f'fd {self._core.fd}'}>"
@@ -376,10 +377,3 @@ def _stop(vcpus: list[Vcpu]) -> None:
                 "These vCPUs did not leave KVM_RUN; the VM stays open.",
             )  # fmt: skip
         time.sleep(0.001)
-
-
-def _type_name(number: int) -> object:
-    try:
-        return DeviceType(number).name
-    except ValueError:
-        return number

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One object of each kind, made when it is asked for: what the calls of the table are made on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import Any
+
+from pykvm import DeviceType, EventFd, GuestMemory, Kvm, MmioRead
+from tests.kvm.machines import ARM64, DOORBELL_GPA, ECHO, MEMORY_GPA, MEMORY_SIZE, Machine
+
+_X86_CREATE_IRQCHIP = 0xAE60
+
+
+class Stage:
+    """The objects, by name: ``kvm``, ``vm``, ``vcpu``, ``eventfd``, … ``with`` ends them all."""
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+        self._made: dict[str, Any] = {}
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = getattr(self, f"_make_{name}")()
+        return self._made[name]
+
+    def _make_kvm(self) -> Any:
+        return self._undo.enter_context(Kvm())
+
+    def _make_memory(self) -> Any:
+        return self._undo.enter_context(GuestMemory(MEMORY_SIZE))
+
+    def _make_eventfd(self) -> Any:
+        return self._undo.enter_context(EventFd())
+
+    def _make_file(self) -> Any:
+        fd = os.memfd_create("guest-memory")
+        self._undo.callback(os.close, fd)
+        os.ftruncate(fd, MEMORY_SIZE)
+        return fd
+
+    def _make_vm(self) -> Any:
+        assert self["memory"]  # before the VM, whose slots may hold it
+        return self._undo.enter_context(self["kvm"].create_vm())
+
+    def _make_wired(self) -> Any:
+        """A VM that takes irqfds."""
+        if ARM64:
+            assert self["vcpu"]
+            self["vm"].create_vgic().init()
+        else:
+            self["vm"].ioctl(_X86_CREATE_IRQCHIP)
+        return self["vm"]
+
+    def _make_vcpu(self) -> Any:
+        return self._undo.enter_context(self["vm"].create_vcpu(0))
+
+    def _make_running(self) -> Any:
+        """A vCPU that would come back from run(), because it was kicked."""
+        machine = self._undo.enter_context(Machine(ECHO))
+        machine.vcpu.kick()
+        return machine.vcpu
+
+    def _make_loading(self) -> Any:
+        """A vCPU whose guest waits for the value of a load."""
+        machine = self._undo.enter_context(Machine(ECHO))
+        assert machine.vcpu.run() == MmioRead(DOORBELL_GPA, 4)
+        return machine.vcpu
+
+    def _make_slot(self) -> Any:
+        return self["vm"].add_memory(MEMORY_GPA, self["memory"])
+
+    def _make_ioeventfd(self) -> Any:
+        return self["vm"].ioeventfd(DOORBELL_GPA, 8)
+
+    def _make_irqfd(self) -> Any:
+        return self["wired"].irqfd(gsi=8)
+
+    def _make_device(self) -> Any:
+        return self._undo.enter_context(self["vm"].create_device(DeviceType.VFIO))
+
+    def _make_vgicv2(self) -> Any:
+        assert self["vcpu"]
+        return self._undo.enter_context(self["vm"].create_vgic(2))
+
+    def _make_vgicv3(self) -> Any:
+        assert self["vcpu"]
+        return self._undo.enter_context(self["vm"].create_vgic(3))
+
+    def _make_vgic(self) -> Any:
+        assert self["vcpu"]
+        return self._undo.enter_context(self["vm"].create_vgic())

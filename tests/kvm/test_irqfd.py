@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Irqfd: its arguments, its life, and injection that never meets a stranger's descriptor.
+
+That a guest takes the interrupt is proven on arm64, in tests/arm64.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pykvm import (
+    VM,
+    ClosedError,
+    EventFd,
+    Irqfd,
+    Kvm,
+    KvmBusyError,
+    KvmError,
+    KvmWouldBlockError,
+)
+from tests.kvm.footprint import unchanged
+from tests.kvm.machines import ARM64
+from tests.kvm.threads import workers
+
+_X86_CREATE_IRQCHIP = 0xAE60
+
+
+@pytest.fixture
+def wired(vm: VM) -> Iterator[VM]:
+    """A VM with an interrupt controller that takes irqfds."""
+    if ARM64:
+        with vm.create_vcpu(0), vm.create_vgic() as vgic:
+            vgic.init()
+            yield vm
+    else:
+        vm.ioctl(_X86_CREATE_IRQCHIP)
+        yield vm
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({}, TypeError, "exactly one of intid= and gsi="),
+        ({"intid": 40, "gsi": 8}, TypeError, "exactly one of intid= and gsi="),
+        ({"intid": 5}, ValueError, "intid 5 is an SGI, private to one CPU"),
+        ({"intid": 27}, ValueError, "intid 27 is a PPI, private to one CPU"),
+        ({"intid": 1020}, ValueError, "intid 1020 is no SPI"),
+        ({"intid": 8192}, ValueError, "route a gsi to an MSI"),
+        ({"intid": -1}, ValueError, "intid"),
+        ({"gsi": 4096}, ValueError, "gsi 4096 can have no route"),
+        ({"gsi": 2**32}, ValueError, "gsi is 0x100000000"),
+        ({"gsi": "8"}, TypeError, "gsi must be an int, not str"),
+        ({"intid": 40.0}, TypeError, "intid must be an int, not float"),
+        ({"gsi": 8, "eventfd": "9"}, TypeError, r"int or have fileno\(\); got str"),
+        ({"gsi": 8, "eventfd": -1}, ValueError, "-1 is no descriptor"),
+        ({"gsi": 8, "eventfd": 2**31}, ValueError, "2147483648 is no descriptor"),
+        ({"gsi": 8, "eventfd": 2**31 - 1}, ValueError, "2147483647 is not open"),
+    ],
+)
+def test_bad_arguments(
+    wired: VM, arguments: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with unchanged(), pytest.raises(error, match=words):
+        wired.irqfd(**arguments)
+
+
+def test_without_a_controller(vm: VM) -> None:
+    with unchanged(), pytest.raises(KvmError, match=r"KVM_IRQFD.*gsi=8.*interrupt controller|GIC"):
+        vm.irqfd(gsi=8)
+
+
+def test_life(wired: VM) -> None:
+    with unchanged():
+        irqfd = wired.irqfd(intid=40)
+        assert (irqfd.gsi, irqfd.closed, irqfd.trigger.closed) == (8, False, False)
+        assert repr(irqfd) == "<Irqfd gsi 8>"
+        irqfd.inject()
+        irqfd.trigger.signal()
+        irqfd.close()
+        irqfd.close()
+    assert (irqfd.closed, irqfd.trigger.closed) == (True, True)
+    assert repr(irqfd) == "<Irqfd closed gsi 8>"
+
+
+def test_one_eventfd_one_interrupt(wired: VM) -> None:
+    with EventFd() as ours, wired.irqfd(gsi=8, eventfd=ours) as first:
+        for again in (ours, ours.fileno(), first.trigger):
+            with unchanged(), pytest.raises(KvmBusyError, match="one eventfd, one interrupt"):
+                wired.irqfd(gsi=9, eventfd=again)
+        first.close()
+        wired.irqfd(gsi=9, eventfd=ours)
+
+
+def test_close_unbinds_while_others_have_the_eventfd(wired: VM) -> None:
+    with EventFd() as ours:
+        wired.irqfd(gsi=8, eventfd=ours).close()
+        ours.signal()
+        assert ours.read() == 1  # nobody else took it
+
+
+def test_nobody_has_to_keep_it(wired: VM) -> None:
+    with EventFd() as ours:
+        wired.irqfd(gsi=8, eventfd=ours)
+        with pytest.raises(KvmBusyError):
+            wired.irqfd(gsi=9, eventfd=ours)
+
+
+def test_its_trigger_cannot_be_closed_under_it(wired: VM) -> None:
+    with wired.irqfd(gsi=8) as irqfd:
+        with pytest.raises(KvmBusyError, match="belongs to an Irqfd: close that"):
+            irqfd.trigger.close()
+        irqfd.inject()
+
+
+def test_a_trigger_in_a_closed_vm(kvm: Kvm, wired: VM) -> None:
+    irqfd = wired.irqfd(gsi=8)
+    trigger, inject = irqfd.trigger, irqfd.inject
+    wired.close()
+    for call in (inject, trigger.signal, trigger.read, trigger.fileno):
+        with pytest.raises(ClosedError):
+            call()
+
+
+def test_inject_kept_from_before_close_hits_no_stranger(wired: VM) -> None:
+    irqfd = wired.irqfd(gsi=8)
+    inject, number = irqfd.inject, irqfd.trigger.fileno()
+    irqfd.close()
+    theirs = os.eventfd(0, os.EFD_NONBLOCK)
+    try:
+        os.dup2(theirs, number)
+        with pytest.raises(ClosedError, match="this Irqfd is closed"):
+            inject()
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(theirs)
+    finally:
+        os.close(theirs)
+        if number != theirs:
+            os.close(number)
+
+
+def test_inject_races_with_close(wired: VM) -> None:
+    """A writer that never stops meets close() at every point; numbers are reused at once."""
+    stranger = os.eventfd(0, os.EFD_NONBLOCK)
+    for _ in range(30):
+        irqfd = wired.irqfd(gsi=8)
+        count = 0
+
+        def inject(irqfd: Irqfd = irqfd) -> None:
+            nonlocal count
+            try:
+                while True:
+                    irqfd.inject()
+                    count += 1
+            except ClosedError:
+                pass
+            except KvmWouldBlockError:
+                raise AssertionError("the counter filled up: KVM does not read it") from None
+
+        with workers(inject, inject):
+            while not count:
+                pass
+            number = irqfd.trigger.fileno()
+            irqfd.close()
+            os.dup2(stranger, number)
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(stranger)
+        os.close(number)
+    os.close(stranger)
+
+
+def test_binding_and_unbinding_from_many_threads(wired: VM) -> None:
+    def churn(first_gsi: int) -> None:
+        for n in range(20):
+            with wired.irqfd(gsi=first_gsi + n % 5) as irqfd:
+                irqfd.inject()
+
+    with unchanged(), workers(*[lambda first=first: churn(first) for first in (0, 5, 10)]):
+        pass
+
+
+def test_closed_by_several_threads_and_the_vm_at_once(kvm: Kvm) -> None:
+    for _ in range(10):
+        with unchanged(), kvm.create_vm() as vm:
+            bells = [vm.ioeventfd(8 * n, 4) for n in range(5)]
+            with workers(vm.close, *[bell.close for bell in bells], vm.close):
+                pass
+            assert all(bell.closed and bell.eventfd.closed for bell in bells)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads whose failures reach the test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pykvm import Vcpu
+from pykvm._native import lib
+from tests.kvm.processes import PATIENCE
+
+
+class Worker:
+    """Runs ``body`` in a thread of its own."""
+
+    def __init__(self, body: Callable[[], object]) -> None:
+        self._body = body
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._body()
+        except BaseException as failure:
+            self._failure = failure
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        """Waits for the end, and raises what the body raised."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "a thread hangs"
+        if self._failure is not None:
+            raise self._failure
+
+
+@contextmanager
+def workers(*bodies: Callable[[], object]) -> Iterator[list[Worker]]:
+    """Runs all of them while the block lasts, and waits for them at its end."""
+    running = [Worker(body) for body in bodies]
+    yield running
+    for worker in running:
+        worker.join()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Waits for something that no event tells."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.0005)
+
+
+def is_inside(vcpu: Vcpu) -> bool:
+    """Whether a thread is between entering and leaving KVM_RUN."""
+    return bool(lib.vcpu_thread(vcpu._context) > 0)
