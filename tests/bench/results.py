@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the figures come to: one cost per form, its ratio to C, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from tests.bench.rows import ROWS
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row, measured."""
+
+    name: str
+    ceiling: float | None
+    costs: Mapping[str, float]
+    """Of each form the cost of a call, the median of the rounds."""
+    ratios: Mapping[str, float]
+    """Of each form how many times C's cost it was, the median of the rounds."""
+    spread: float
+    """How far apart the rounds of C and pykvm were: the middle half, in parts of the median."""
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, ``BROKEN``, or empty where nothing was promised."""
+        if self.ceiling is None:
+            return ""
+        return "ok" if self.ratios["pykvm"] <= self.ceiling else "BROKEN"
+
+
+def _middle_half(rounds: Sequence[float]) -> float:
+    ordered, cut = sorted(rounds), len(rounds) // 4
+    return (ordered[len(ordered) - 1 - cut] - ordered[cut]) / median(ordered)
+
+
+def results(found: Mapping[str, Any]) -> list[Result]:
+    """From what ``measure`` printed. Rows that its machine does not have are left out."""
+    listed = []
+    for row in ROWS:
+        if row.name not in found["rows"]:
+            continue
+        forms: dict[str, list[float]] = found["rows"][row.name]
+        listed.append(
+            Result(
+                name=row.name,
+                ceiling=row.ceiling,
+                costs={form: median(rounds) for form, rounds in forms.items()},
+                ratios={
+                    form: median(ours / c for ours, c in zip(rounds, forms["C"], strict=True))
+                    for form, rounds in forms.items()
+                },
+                spread=max(_middle_half(forms[form]) for form in ("C", "pykvm")),
+            )
+        )
+    return listed
+
+
+def broken(counted: Sequence[Result]) -> list[str]:
+    """What keeps the bench from passing, in words: ceilings broken, or not measured at all."""
+    measured = {result.name: result for result in counted}
+    faults = []
+    for row in ROWS:
+        if row.ceiling is None:
+            continue
+        result = measured.get(row.name)
+        if result is None:
+            faults.append(f"{row.name} was not measured")
+        elif result.verdict != "ok":
+            faults.append(
+                f"{row.name} costs {result.ratios['pykvm']:.3f} times C; its ceiling is "
+                f"{row.ceiling}. tests/bench/README.md says how to find out why"
+            )
+    return faults
