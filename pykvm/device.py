@@ -43,7 +43,8 @@ class DeviceType(IntEnum):
 class Device(Closing):
     """A device of a VM, made by :meth:`VM.create_device`.
 
-    Closing it gives the descriptor back; the device itself stays in the VM until that ends.
+    Closing it gives the descriptor back. A GIC or an ITS stays in the VM until that ends; VFIO's
+    device ends with its descriptor.
 
     Synchronization: any thread.
     Source: Documentation/virt/kvm/devices; api.rst 4.80.
@@ -144,7 +145,7 @@ class Device(Closing):
         return raw_ioctl(self._core, request, argument)
 
     def close(self) -> None:
-        """Closes the descriptor; the device stays in its VM."""
+        """Closes the descriptor; a GIC or an ITS stays in its VM."""
         self._core.close()
         self._vm_core = None
 

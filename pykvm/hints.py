@@ -58,7 +58,8 @@ _HINTS: dict[tuple[str, int], str] = {
     ),
     ("KVM_CREATE_DEVICE", e.EEXIST): "This VM has a GIC already; it can have only one.",
     ("KVM_CREATE_DEVICE", e.EBUSY): (
-        "A GIC must be made before any vCPU has run, and while none is inside a call."
+        "A GIC must be made before any vCPU has run, and while none is inside a call; of VFIO's "
+        "devices a VM has one at a time."
     ),
     ("KVM_CREATE_DEVICE", e.E2BIG): ("This VM has more vCPUs than that GIC serves (a GICv2: 8)."),
     ("KVM_ARM_VCPU_INIT", e.EINVAL): (

@@ -33,6 +33,7 @@ from tests.kvm.machines import (
     VALUE,
     Guest,
     Machine,
+    prepare,
 )
 from tests.kvm.processes import PATIENCE, forked
 from tests.kvm.threads import is_inside, wait_until, workers
@@ -228,3 +229,20 @@ def test_a_child_may_just_exit(machine: Make) -> None:
         patch.setattr(made, "kvm", None)
         forked(child)
     assert made.vcpu.run() == KNOCKED
+
+
+@pytest.mark.needs("vgicv3")
+def test_a_dead_vm_can_be_closed(kvm: Kvm, memory: GuestMemory) -> None:
+    """Running beside a GIC that nobody initialised kills a VM: every ioctl of it answers EIO."""
+    with unchanged():
+        vm = kvm.create_vm()
+        slot, bell = vm.add_memory(MEMORY_GPA, memory), vm.ioeventfd(DOORBELL_GPA, 4)
+        vcpu = vm.create_vcpu(0)
+        prepare(vcpu)
+        vgic = vm.create_vgic(3)
+        with pytest.raises(KvmError, match="KVM_RUN"):
+            vcpu.run()
+        with pytest.raises(KvmError, match="that first error tells the reason"):
+            vm.check_extension(Cap.IRQFD)
+        vm.close()
+        assert (slot.closed, bell.closed, vcpu.closed, vgic.closed) == (True,) * 4
