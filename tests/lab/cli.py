@@ -30,6 +30,7 @@ def _shape_options(parser: argparse.ArgumentParser) -> None:
     host.add_argument("--disk", action="append", default=[], metavar="FILE", help="a raw image")
     host.add_argument("--device", action="append", default=[], metavar="QEMU-DEVICE")
     host.add_argument("--qemu", default="distro", metavar="distro|newest|PATH")
+    host.add_argument("--cold", action="store_true", help="boot it, take no snapshot")
     host.add_argument("--icount", action="store_true", help="time is counted instructions")
 
 
@@ -49,6 +50,7 @@ def _shape(options: argparse.Namespace) -> Shape:
         disks=tuple(Path(disk) for disk in options.disk),
         devices=tuple(options.device),
         icount=options.icount,
+        cold=options.cold,
     )
 
 

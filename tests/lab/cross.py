@@ -32,8 +32,9 @@ def _python_headers() -> Path:
     suite = Suite(native.PYTHON_SUITE)
 
     def resolve() -> list[Package]:
-        names = [n for n in suite.depends("libpython3-dev") if n.startswith("libpython3.")]
-        return [suite.candidate(name) for name in names if name.endswith("-dev")]
+        _, depends = suite.candidate("libpython3-dev")
+        names = [name for name in depends if name.startswith("libpython3.")]
+        return [suite.candidate(name)[0] for name in names if name.endswith("-dev")]
 
     def get() -> Path:
         packages = suite.remembered("headers", resolve)

@@ -29,7 +29,7 @@ class Kind(enum.IntEnum):
     STDERR = 8  # agent
     OUT = 9  # agent: a piece of a tar archive of $OUT; empty: the end
     EXIT = 10  # agent: JSON: the wait status; the last frame
-    FAILED = 11  # agent: text: the agent could not do its part
+    STARTED = 11  # agent: the command runs from now on
 
 
 def frame(kind: Kind, data: bytes = b"") -> bytes:

@@ -170,14 +170,17 @@ def unpack_out(data: bytes, into: Path) -> None:
                 target.chmod(0o755 if entry.mode & 0o100 else 0o644)
 
 
-def carry_out(machine: Machine, talk: Conversation, job: Job) -> int:
-    """Pass on what a started command says until it has ended; its exit status."""
-    deadline = time.monotonic() + job.timeout
+def carry_out(machine: Machine, talk: Conversation, job: Job, *, has_started: bool = False) -> int:
+    """Pass on what a command says until it has ended; its exit status."""
+    # The time limit is the command's: what comes before it is the lab's own.
+    deadline = time.monotonic() + (job.timeout if has_started else PATIENCE_SECONDS)
     timed_out = False
     out = bytearray()
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
+            if not has_started:
+                raise machine.failure("the emulated host did not start the command in time")
             if timed_out:
                 return TIMED_OUT
             timed_out = True
@@ -185,7 +188,10 @@ def carry_out(machine: Machine, talk: Conversation, job: Job) -> int:
             talk.send(Kind.STOP)
             continue
         for kind, data in talk.frames(left):
-            if kind in (Kind.STDOUT, Kind.STDERR):
+            if kind is Kind.STARTED:
+                has_started = True
+                deadline = time.monotonic() + job.timeout
+            elif kind in (Kind.STDOUT, Kind.STDERR):
                 try:
                     write_all(job.stdout if kind is Kind.STDOUT else job.stderr, data, deadline)
                 except TimeoutError:

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from tests.lab import cache
 from tests.lab.errors import LabError, UsageError
 from tests.lab.packages import Package, Suite
 
-# Searched in this order; of one X.Y the highest version wins, then the earlier suite.
+# The first suite with a wanted X.Y wins, and in it the highest version.
 SUITES = ("bookworm", "trixie", "trixie-backports", "sid")
+NEWEST_SUITES = ("trixie-backports", "sid")
 _NAME = re.compile(r"linux-image-(\d+\.\d+[^-]*(?:-\d+)?)-arm64(-16k)?")
 
 
@@ -50,30 +52,33 @@ def kernels_in(names: list[str], suite: str) -> list[Kernel]:
     return [Kernel(name, suite, "16k" if m[2] else "4k") for name, m in found if m]
 
 
-def catalogue() -> list[Kernel]:
-    """Every kernel that Debian has today, best of each series and page size first."""
-    memory = cache.root() / "apt" / "kernels.json"
-    suites = [Suite(name) for name in SUITES]
-    if memory.exists() and all(suite.unchanged_since(memory) for suite in suites):
-        found = [Kernel(*each) for each in json.loads(memory.read_text())]
-    else:
-        found = [k for s in suites for k in kernels_in(s.names("linux-image-"), s.name)]
-        cache.write(memory, json.dumps([(k.package, k.suite, k.page_size) for k in found]))
+def catalogue(suites: Sequence[str] = SUITES) -> list[Kernel]:
+    """Every kernel that these suites have today, the highest version first."""
+    found: list[Kernel] = []
+    for name in suites:
+        suite = Suite(name)
+        memory = cache.root() / "apt" / f"kernels-{name}.json"
+        if memory.exists() and suite.unchanged_since(memory):
+            found += [Kernel(*each) for each in json.loads(memory.read_text())]
+        else:
+            here = kernels_in(suite.names("linux-image-"), name)
+            cache.write(memory, json.dumps([(k.package, k.suite, k.page_size) for k in here]))
+            found += here
     return sorted(found, key=lambda k: k.numbers, reverse=True)
 
 
 def find(wanted: str, page_size: str) -> Kernel:
-    """The kernel for `--kernel` (X.Y or newest) and `--page-size`."""
-    there = [kernel for kernel in catalogue() if kernel.page_size == page_size]
-    if wanted == "newest" and there:
-        return there[0]
-    for kernel in there:
-        if wanted in (kernel.series, kernel.release):
-            return kernel
-    series = sorted({k.series for k in there}, key=lambda s: [int(n) for n in s.split(".")])
+    """The kernel for `--kernel` (X.Y, a full version, or newest) and `--page-size`."""
+    # One suite after the other: each index is a download of its own.
+    for suites in [NEWEST_SUITES] if wanted == "newest" else [(name,) for name in SUITES]:
+        for kernel in catalogue(suites):
+            names = (kernel.series, kernel.release, "newest")
+            if kernel.page_size == page_size and wanted in names:
+                return kernel
+    there = {k.series: k.numbers for k in catalogue() if k.page_size == page_size}
     raise UsageError(
         f"Debian has no arm64 kernel {wanted} with {page_size} pages today. "
-        f"There are: {', '.join(series)}, or newest."
+        f"There are: {', '.join(sorted(there, key=lambda s: there[s][:2]))}, or newest."
     )
 
 
@@ -88,8 +93,9 @@ def plain_image(data: bytes) -> bytes:
 
 def _parts(suite: Suite, package: str, prefixes: tuple[str, ...]) -> list[Package]:
     # From 7.x linux-image-* is empty and depends on linux-binary-* and linux-modules-*.
-    split = [name for name in suite.depends(package) if name.startswith(prefixes)]
-    return [suite.candidate(name) for name in split or [package]]
+    found, depends = suite.candidate(package)
+    split = [name for name in depends if name.startswith(prefixes)]
+    return [suite.candidate(name)[0] for name in split] or [found]
 
 
 def _fetch(kernel: Kernel, kind: str, prefix: str) -> Path:

@@ -129,25 +129,17 @@ class Suite:
             listed = self._apt("apt-cache", "pkgnames", prefix, purpose=f"listing {prefix}*")
         return sorted(listed.split())
 
-    def depends(self, name: str) -> list[str]:
-        """What a package depends on directly, first alternatives."""
+    def candidate(self, name: str) -> tuple[Package, list[str]]:
+        """A package as it would be installed, and what it depends on directly."""
         self._ensure_index()
         with cache.lock(self._lock):
             shown = self._apt(
-                "apt-cache", "show", "--no-all-versions", name, purpose=f"reading {name}"
+                *("apt-cache", "show", "--no-all-versions", name),
+                purpose=f"looking for {name} in Debian {self.name} ({self.arch})",
             )
-        found = re.search(r"^Depends: (.*)$", shown, re.MULTILINE)
-        return [word.split()[0] for word in found[1].split(",")] if found else []
-
-    def candidate(self, name: str) -> Package:
-        """The version of a package that would be installed."""
-        self._ensure_index()
-        with cache.lock(self._lock):
-            shown = self._apt("apt-cache", "policy", name, purpose=f"reading {name}")
-        found = re.search(r"^  Candidate: (\S+)$", shown, re.MULTILINE)
-        if not found or found[1] == "(none)":
-            raise LabError(f"Debian {self.name} has no package {name} for {self.arch}.")
-        return Package(name, found[1])
+        fields = dict(re.findall(r"^(Version|Depends): (.*)$", shown, re.MULTILINE))
+        depends = [word.split()[0] for word in fields.get("Depends", "").split(",") if word]
+        return Package(name, fields["Version"]), depends
 
     def unchanged_since(self, memory: Path) -> bool:
         """Whether the index is still the one that a remembered answer came from."""

@@ -43,7 +43,7 @@ def _run_counted(shape: Shape, parts: Parts, emulator: Emulator, job: Job, load:
         files = parts.assemble(work, job.described(counted=True), load)
         progress.say(f"booting {shape}, and counting; its output comes at the end")
         with Machine(emulator, arguments(shape, files, None), work) as machine:
-            return carry_out(machine, Conversation(machine), job)
+            return carry_out(machine, Conversation(machine), job, has_started=True)
 
 
 def run(

@@ -30,6 +30,7 @@ class Shape:
     disks: tuple[Path, ...] = ()
     devices: tuple[str, ...] = ()
     icount: bool = False
+    cold: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"newest|\d+\.\d+\S*", self.kernel):
@@ -58,8 +59,8 @@ class Shape:
 
     @property
     def boots_cold(self) -> bool:
-        """Whether it holds what a snapshot cannot: counted time, or things outside the host."""
-        return self.icount or bool(self.disks or self.devices)
+        """Whether a snapshot is not wanted, or cannot hold it: counted time, things outside."""
+        return self.cold or self.icount or bool(self.disks or self.devices)
 
     @property
     def cpu_words(self) -> str:
@@ -73,7 +74,7 @@ class Shape:
         parts = [f"{self.cpu} GICv{self.gic} {self.kernel} {self.page_size}"]
         for field in fields(self)[4:]:
             value = getattr(self, field.name)
-            if value != field.default:
+            if value != field.default and field.name != "cold":
                 shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
                 parts.append(f"{field.name}={shown}")
         return " ".join(parts)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ def mirror_in(targets: str) -> str | None:
     return None
 
 
+@functools.cache
 def archive() -> Archive:
     """The machine's Debian archive. PYKVM_LAB_MIRROR names another mirror."""
     keyring = next((path for path in _KEYRINGS if path.exists()), None)

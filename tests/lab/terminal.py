@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from tests.lab.frames import CHUNK, Kind
 from tests.lab.job import Conversation, Job
 
-_BANNER = "The tree is in /src, pykvm is installed; 'exit' ends the host and everything in it.\r\n"
+_BANNER = "The tree is in /src; 'exit' ends the host and everything in it.\r\n"
 
 
 def size() -> dict[str, int]:

@@ -7,20 +7,24 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.plugin.record import read
+
 LAB = (sys.executable, "-m", "tests.lab", "run")
 # Enough for every test there is, on a slow and busy machine; `--lab "--timeout N"` changes it.
 _TIMEOUT_SECONDS = 1500
-# Long enough for any honest test; what every thread does is then in the log.
+# Longer than any honest test. What every thread does comes into the log, then the host is ended.
 _STUCK_SECONDS = 240
+SILENT_SECONDS = 300
 _LOG_LINES = 120
 # However this process ends, the lab is told, and ends its host.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 # The record goes to the lab's stdout, and everything else that pytest prints to its stderr.
-_SPLIT_STREAMS = ("sh", "-c", 'exec "$@" 3>&1 1>&2', "sh")
+_PYTEST = ("sh", "-c", 'exec python3 -m pytest "$@" 3>&1 1>&2', "sh")
 
 
 class Ended(NamedTuple):
@@ -55,7 +59,7 @@ class LabRun:
         there += ["-o", f"faulthandler_timeout={_STUCK_SECONDS}", *pytest_words, *files]
         words = ["--timeout", str(_TIMEOUT_SECONDS), "--file", f"{items}:{items}", *lab_words]
         self._process = subprocess.Popen(
-            [*_ENDS_WITH_US, *lab, *words, "--", *_SPLIT_STREAMS, "python3", "-m", "pytest", *there],
+            [*_ENDS_WITH_US, *lab, *words, "--", *_PYTEST, *there],
             cwd=top,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -67,14 +71,16 @@ class LabRun:
         """The record of the run, as it comes. Ends with the run."""
         assert self._process.stdout is not None
         finished = False
-        for line in self._process.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                self._log.write(line)
-                continue
-            finished = event["event"] == "end"
-            yield event
+        heard: float | None = None  # the way there may be long: it is the lab that limits that
+        silent = ""
+        for event in read(self._process.stdout.fileno()):
+            if event is not None:
+                heard = time.monotonic()
+                finished = event["event"] == "end"
+                yield event
+            elif heard is not None and time.monotonic() - heard > SILENT_SECONDS and not silent:
+                silent = f" after a silence of {SILENT_SECONDS} s, on our request"
+                self._process.terminate()
         status = self._process.wait()
         # 1 is pytest's word for "tests failed": their reports tell.
         if finished and status in (0, 1):
@@ -82,7 +88,7 @@ class LabRun:
         elif finished:
             trouble = f"the run on the emulated host was complete, but ended with status {status}"
         else:
-            trouble = f"the run on the emulated host broke off, with status {status}"
+            trouble = f"the run on the emulated host broke off with status {status}{silent}"
         self._ended = Ended(trouble, self._log_end())
 
     @property

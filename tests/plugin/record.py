@@ -12,6 +12,8 @@ import json
 import mmap
 import os
 import platform
+import selectors
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +24,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("pykvm").addoption(
         "--record", type=Path, metavar="FILE", help="write all that happens as lines of JSON"
     )
+
+
+def read(descriptor: int) -> Iterator[dict[str, Any] | None]:
+    """The events of a record that comes through a pipe, to its end; None for each silent second.
+
+    A last line that was cut off is left out.
+    """
+    rest = b""
+    with selectors.DefaultSelector() as watch:
+        watch.register(descriptor, selectors.EVENT_READ)
+        while True:
+            if not watch.select(1.0):
+                yield None
+                continue
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b"\n")
+            yield from map(json.loads, lines)
 
 
 @pytest.hookimpl(trylast=True)

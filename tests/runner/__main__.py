@@ -95,7 +95,9 @@ def main() -> int:
     def interrupt(_signum: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    # SIGINT too: a shell's background job starts with it ignored, and so would every part.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, interrupt)
     screen = Screen(max(len(part.name) for part in chosen))
     processes = [Process(part, screen.heard) for part in chosen]
     try:

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import selectors
 import signal
 import subprocess
 import time
@@ -13,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.plugin.record import read
 from tests.runner.parts import Part
 from tests.runner.tally import Tally
 
@@ -101,23 +100,16 @@ class Process:
         Both, since a process that a test left behind may hold the record's pipe open.
         """
         assert self._process is not None
-        rest = b""
-        with selectors.DefaultSelector() as watch:
-            watch.register(record, selectors.EVENT_READ)
-            while True:
-                if watch.select(2.0):
-                    data = os.read(record, 1 << 16)
-                    *lines, rest = (rest + data).split(b"\n")
-                    yield from map(json.loads, lines)
-                    if not data:
-                        return
-                elif self._process.poll() is not None:
-                    return
-                overdue = time.monotonic() - deadline
-                if overdue > _GRACE_SECONDS:
-                    return
-                if overdue > 0 and not self._stopped:
-                    self.stop(f"it took more than {LIMIT_SECONDS:.0f} s and was ended")
+        for event in read(record):
+            if event is not None:
+                yield event
+            elif self._process.poll() is not None:
+                return
+            overdue = time.monotonic() - deadline
+            if overdue > _GRACE_SECONDS:
+                return
+            if overdue > 0 and not self._stopped:
+                self.stop(f"it took more than {LIMIT_SECONDS:.0f} s and was ended")
 
     def log_end(self) -> str:
         """The end of what it printed."""

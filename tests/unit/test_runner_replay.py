@@ -118,6 +118,20 @@ def test_after(): pass
     assert "did not run" in output
 
 
+def test_a_host_that_falls_silent_is_ended(tmp_path: Path) -> None:
+    sample = """
+import time
+from tests.plugin import lab_run
+lab_run.SILENT_SECONDS = 2
+def test_before(): pass
+def test_endless(): time.sleep(3600)
+"""
+    status, output = _run(tmp_path, sample)
+    assert status == 1
+    assert "1 failed, 1 passed" in output
+    assert "after a silence of 2 s" in output
+
+
 def test_a_test_that_does_not_exist_there_fails(tmp_path: Path) -> None:
     sample = """
 import os, pytest

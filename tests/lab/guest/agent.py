@@ -105,7 +105,9 @@ def main() -> None:
             raise RuntimeError(f"a {kind.name} frame instead of a job")
         job = json.loads(data)
         freshen(job)
-        status = Command(job, channel, None).serve()
+        command = Command(job, channel, None)
+        channel.send(Kind.STARTED)
+        status = command.serve()
     os.sync()
     if job["out"]:
         send_out(channel)

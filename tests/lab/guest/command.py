@@ -99,7 +99,7 @@ class Command:
                 self.status = status
 
     def wait(self) -> int:
-        """Just wait, taking no notice of the channel; for a host whose every instruction is counted."""
+        """Just wait, deaf to the channel: for a host whose every instruction is counted."""
         self._reap(wait=True)
         assert self.status is not None
         return self.status
@@ -140,6 +140,8 @@ class Command:
         signal.set_wakeup_fd(signalled)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._reap()
+        for kind, data in self._channel.left_over():
+            self._obey(kind, data)
         while self.status is None:
             ready, _, _ = select.select([wake, self._channel.descriptor, *self._sources], [], [])
             for source in [each for each in ready if each in self._sources]:

@@ -35,6 +35,11 @@ class Channel:
             os.execv("/bin/busybox", ["poweroff", "-f"])
         return list(self._decoder.feed(data))
 
+    def left_over(self) -> list[tuple[Kind, bytes]]:
+        """Frames that came along with the ones that `next` gave."""
+        taken, self._frames = self._frames, []
+        return taken
+
     def next(self) -> tuple[Kind, bytes]:
         """The next frame, waited for."""
         while not self._frames:
