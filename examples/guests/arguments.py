@@ -57,13 +57,42 @@ def spi(
     trigger: Trigger = "edge",
     ack_device: bool = False,
     split_eoi: bool = False,
+    late_setup: bool = False,
+    read_status: bool = False,
 ) -> dict[str, int]:
-    """Take the SPIs ``first_intid`` to ``first_intid + count - 1``."""
+    """Take the SPIs ``first_intid`` to ``first_intid + count - 1``.
+
+    With ``ack_device`` the handler tells the device by a store to ``layout.DEVICE_ACK_GPA`` before
+    it ends the interrupt; without, a GIC that the CPU drives directly is all that it touches. With
+    ``read_status`` it first loads ``layout.device_status_gpa(intid)``, and 0 means: do not serve.
+    With ``late_setup`` the SPIs stay as reset made them, disabled and edge-triggered, from
+    ``report.waiting`` until the host calls ``report.let_go_on()``.
+    """
     _check_spis(first_intid, count)
     flags = layout.SPI_LEVEL if _choice("trigger", trigger, {"edge": 0, "level": 1}) else 0
     flags |= layout.SPI_ACK_DEVICE if ack_device else 0
     flags |= layout.SPI_SPLIT_EOI if split_eoi else 0
+    flags |= layout.SPI_LATE_SETUP if late_setup else 0
+    flags |= layout.SPI_READ_STATUS if read_status else 0
     return _registers(_gic(gic_version), first_intid, count, flags)
+
+
+def lpi(*, device_id: int, events: int = 1) -> dict[str, int]:
+    """Map the events 0 to ``events - 1`` of a device to LPIs from 8192 on, and take these.
+
+    Needs a GICv3 with an ITS at ``layout.ITS_GPA``. An MSI is the EventID as a store to
+    ``layout.ITS_TRANSLATER_GPA`` by that device: KVM_SIGNAL_MSI, or an irqfd on an MSI route.
+    """
+    if not 0 <= device_id < layout.LPI_DEVICE_ID_COUNT:
+        raise ValueError(
+            f"device_id is {device_id}, but the guest's device table has room for "
+            f"DeviceIDs 0 to {layout.LPI_DEVICE_ID_COUNT - 1}"
+        )
+    if not 1 <= events <= layout.REPORT_LPI_COUNT:
+        raise ValueError(
+            f"events is {events}, but the report counts 1 to {layout.REPORT_LPI_COUNT} of them"
+        )
+    return _registers(3, device_id, events)
 
 
 def doorbell(

@@ -75,10 +75,7 @@ wait:
 	b.eq	2f
 	ret
 
-1:	yield
-	ldr	x9, [report, #REPORT_HOST_WORD]
-	cmp	x9, x10
-	b.lo	1b
+1:	wait_for_host_word x10
 	ret
 
 2:	add	x11, report, first_intid, lsl #3

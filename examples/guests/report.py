@@ -27,6 +27,18 @@ _STOP_REASONS: Final[Mapping[int, str]] = MappingProxyType(
         layout.STOP_PSCI_RETURNED: (
             "a PSCI call that must not return did; the vCPU needs the feature PSCI_0_2"
         ),
+        layout.STOP_NO_LPIS: (
+            "its redistributor takes no LPIs; the VM needs an ITS, made and initialised before "
+            "the first run"
+        ),
+        layout.STOP_ITS_TABLE: (
+            "the ITS wants more table for this DeviceID than the guest has; take a lower one, or "
+            "raise ITS_TABLE_SIZE in layout.py"
+        ),
+        layout.STOP_ITS_OFF: (
+            "the ITS did not come on: it found fault with the tables that the guest gave it"
+        ),
+        layout.STOP_ITS_STALLED: "the ITS stalled: it found fault with a command in its queue",
     }
 )
 
@@ -86,6 +98,11 @@ class Report:
         return self._word(layout.REPORT_DONE) != 0
 
     @property
+    def waiting(self) -> bool:
+        """The guest waits for the host, which is to call ``let_go_on()``."""
+        return self._word(layout.REPORT_WAITING) != 0
+
+    @property
     def starts(self) -> int:
         """How often this CPU has entered the image."""
         return self._word(layout.REPORT_STARTS)
@@ -129,15 +146,23 @@ class Report:
         """How often this INTID was ended (and deactivated, if that is a step of its own)."""
         return self._word(layout.REPORT_ENDED + 8 * _checked(intid))
 
+    def lpi_taken(self, event: int) -> int:
+        """How often the LPI of this EventID was acknowledged, in `lpi`."""
+        return self._word(layout.REPORT_LPI_TAKEN + 8 * _checked_event(event))
+
+    def lpi_ended(self, event: int) -> int:
+        """How often the LPI of this EventID was ended, in `lpi`."""
+        return self._word(layout.REPORT_LPI_ENDED + 8 * _checked_event(event))
+
     @property
     def total_taken(self) -> int:
-        """Acknowledges of all expected INTIDs."""
-        return self._total(layout.REPORT_TAKEN)
+        """Acknowledges of all expected INTIDs, LPIs among them."""
+        return self._total(layout.REPORT_TAKEN, layout.REPORT_LPI_TAKEN)
 
     @property
     def total_ended(self) -> int:
-        """Ends of all expected INTIDs."""
-        return self._total(layout.REPORT_ENDED)
+        """Ends of all expected INTIDs, LPIs among them."""
+        return self._total(layout.REPORT_ENDED, layout.REPORT_LPI_ENDED)
 
     @property
     def exception(self) -> GuestException | None:
@@ -175,11 +200,18 @@ class Report:
         """Tell a `doorbell` guest that waits for the host how many stores it has answered."""
         self._words[layout.REPORT_HOST_WORD // 8] = count
 
+    def let_go_on(self) -> None:
+        """Let a guest that is ``waiting`` for the host go on."""
+        self._words[layout.REPORT_HOST_WORD // 8] = 1
+
     def _word(self, offset: int) -> int:
         return self._words[offset // 8]
 
-    def _total(self, offset: int) -> int:
-        return sum(self._words[offset // 8 : offset // 8 + layout.REPORT_INTID_COUNT])
+    def _total(self, by_intid: int, by_event: int) -> int:
+        first, second = by_intid // 8, by_event // 8
+        return sum(self._words[first : first + layout.REPORT_INTID_COUNT]) + sum(
+            self._words[second : second + layout.REPORT_LPI_COUNT]
+        )
 
 
 def _checked(intid: int) -> int:
@@ -188,3 +220,11 @@ def _checked(intid: int) -> int:
             f"INTID {intid} is not counted: the report has 0 to {layout.REPORT_INTID_COUNT - 1}"
         )
     return intid
+
+
+def _checked_event(event: int) -> int:
+    if not 0 <= event < layout.REPORT_LPI_COUNT:
+        raise ValueError(
+            f"event {event} is not counted: the report has 0 to {layout.REPORT_LPI_COUNT - 1}"
+        )
+    return event

@@ -60,7 +60,7 @@ def run(
         load = tree.payload(install, files)
         if shape.icount:
             return _run_counted(shape, parts, emulator, job, load)
-        host = _booted if shape.boots_cold else _restored
+        host = _restored if snapshots.hold(shape) else _booted
         with cache.workdir() as work, host(shape, parts, emulator, work) as machine:
             talk = Conversation(machine)
             start(talk, job, load)
@@ -78,7 +78,7 @@ def prepare(shape: Shape, *, install: bool = True) -> Path | None:
         parts = boot.parts(shape)
         if install:
             tree.payload(install, ())
-        if shape.boots_cold:
+        if not snapshots.hold(shape):
             return None
         with snapshots.held(shape, parts, emulator) as snapshot:
             return snapshot

@@ -49,11 +49,13 @@ def listing() -> str:
     lines += ["", "Hosts that the test suite runs on, and their snapshots:"]
     cached = {path.name: path for path in snapshots.existing()}
     for shape in TEST_SHAPES:
-        path = None
-        if kernels.is_cached(kernels.find(shape.kernel, shape.page_size)):
+        path, state = None, "not cached"
+        if not snapshots.hold(shape):
+            state = "boots cold"
+        elif kernels.is_cached(kernels.find(shape.kernel, shape.page_size)):
             name = snapshots.key(shape, parts(shape), emulators.find(shape.qemu))
             path = cached.pop(name, None)
-        lines.append(f"  {shape!s:36} {_size(snapshots.allocated(path)) if path else 'not cached'}")
+        lines.append(f"  {shape!s:36} {_size(snapshots.allocated(path)) if path else state}")
     lines += [f"  another shape's {_size(snapshots.allocated(path))}" for path in cached.values()]
     lines += ["", f"In {cache.root()} (PYKVM_LAB_CACHE moves it):"]
     for folder in sorted(path for path in cache.root().iterdir() if path.is_dir()):
