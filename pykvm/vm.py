@@ -158,8 +158,8 @@ class VM(Closing):
 
         Capability: none; arm64.
 
-        Returns: the target to give to :meth:`Vcpu.arm_vcpu_init` (5, the generic one, on every
-        kernel that is supported here).
+        Returns: the target to give to :meth:`Vcpu.arm_vcpu_init`: 5, the generic one, but for a few
+        old CPUs that older kernels know by number (6.1: a Cortex-A57 is 2).
         Errors: none of the kernel's.
         Synchronization: any thread.
         Source: api.rst 4.83.

@@ -196,7 +196,8 @@ _ENDINGS = {
         "t = threading.Thread(target=lambda: eventfd.wait(), daemon=True); t.start()"
     ),
     "running thread": (
-        "import threading\n"
+        "import platform, threading\n"
+        "if platform.machine() == 'aarch64': vcpu.arm_vcpu_init()\n"
         "t = threading.Thread(target=lambda: vcpu.run(), daemon=True)\n"
         "vcpu.kick(); t.start()"
     ),

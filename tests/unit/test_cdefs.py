@@ -115,9 +115,11 @@ def test_wrappers_compile_cleanly_without_kernel_headers(header: str, tmp_path: 
 
 def test_failures_are_returned_as_minus_errno() -> None:
     assert lib.get_api_version(-1) == -errno.EBADF
-    assert lib.create_vm(-1, 0) == -errno.EBADF
-    assert lib.create_vcpu(-1, 0) == -errno.EBADF
-    assert lib.create_device(-1, 0, 0) == -errno.EBADF
+    made = ffi.new("int *", -1)
+    assert lib.create_vm(-1, 0, made) == -errno.EBADF
+    assert lib.create_vcpu(-1, 0, made) == -errno.EBADF
+    assert lib.create_device(-1, 0, made) == -errno.EBADF
+    assert made[0] == -1
     assert lib.irqfd(-1, 0, 0, 0, -1) == -errno.EBADF
     assert lib.set_one_reg(-1, lib.KVM_REG_SIZE_U64, 0) == -errno.EBADF
     assert lib.set_one_reg(-1, lib.KVM_REG_SIZE_U128, 0) == -errno.EMSGSIZE
