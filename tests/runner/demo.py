@@ -130,16 +130,18 @@ def table(results: list[Result]) -> Table:
         title="Interrupts through eventfds: sent by the host, taken by the guest",
         title_justify="left",
     )
-    shown.add_column("host", overflow="fold")
-    shown.add_column("example")
+    shown.add_column("example", no_wrap=True)
     for column in ("GIC", "sent", "taken", "ended", "lost", "spurious"):
         shown.add_column(column, justify="right")
-    shown.add_column("as it must be")
-    for result in results:
+    shown.add_column("right")
+    for number, result in enumerate(results):
+        if not number or results[number - 1].host != result.host:
+            shown.add_section()
+            shown.add_row(f"[bold]{result.host}[/]")
         keys = ("gic", "sent", "taken", "ended", "lost", "spurious")
         counts = [str(result.told[key]) for key in keys]
         verdict = "[green]yes[/]" if result.expected else "[bold red]NO[/]"
-        shown.add_row(result.host, result.example, *counts, verdict)
+        shown.add_row(f"  {result.example}", *counts, verdict)
     return shown
 
 
