@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,9 @@ def clean() -> None:
     except BlockingIOError:
         raise LabError("a lab is running on this cache; end it, then clean.") from None
     memory = cache.memory_root()
-    if memory:
-        memory.rmdir()
-    cache.remove(cache.root())
+    # The directories last; one that stands where only root may remove it stays, empty.
+    cache.remove(cache.root() / "locks")
+    for top in (memory, cache.root()):
+        if top:
+            with contextlib.suppress(OSError):
+                top.rmdir()
