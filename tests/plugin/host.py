@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab",
         default="",
         metavar="WORDS",
-        help="which emulated host, as one word: --lab '--gic 2 --cpu cortex-a57 --kernel 6.1'; "
+        help="which emulated host, as one word: --lab='--gic 2 --cpu cortex-a57 --kernel 6.1'; "
         "'python3 -m tests.lab run --help' has them all",
     )
     group.addoption(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tests.plugin.record import read
 
 LAB = (sys.executable, "-m", "tests.lab", "run")
-# Enough for every test there is, on a slow and busy machine; `--lab "--timeout N"` changes it.
+# Enough for every test there is, on a slow and busy machine; `--lab='--timeout N'` changes it.
 _TIMEOUT_SECONDS = 1500
 # Longer than any honest test. What every thread does comes into the log, then the host is ended.
 _STUCK_SECONDS = 240

@@ -87,6 +87,8 @@ def on_emulated_hosts() -> list[Part]:
 
     It boots for them: minutes of tests gain nothing from a snapshot, and depend on one thing less.
     """
-    words = ("tests/kvm", "tests/arm64", "--host", "lab", "--lab")
+    words = ("tests/kvm", "tests/arm64", "--host", "lab")
     shapes = [dataclasses.replace(shape, cold=True) for shape in TEST_SHAPES]
-    return [_tests(str(shape), *words, lab_words(shape), shape=shape) for shape in shapes]
+    return [
+        _tests(str(shape), *words, f"--lab={lab_words(shape)}", shape=shape) for shape in shapes
+    ]
