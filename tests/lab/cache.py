@@ -163,6 +163,7 @@ def item(kind: str, key: str, build: Callable[[Path], None], base: Path | None =
                     made.mkdir()
                     build(made)
                     final.parent.mkdir(exist_ok=True)
+                    os.utime(made)  # unpacked, it may have its package's age: the first to go
                     made.rename(final)
                 if base is None:
                     _forget(final.parent, _KEPT.get(kind, _KEPT_OF_OTHERS))

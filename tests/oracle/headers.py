@@ -73,6 +73,6 @@ def _package(suite: Suite) -> Path:
         # closure() asks the suite itself; a plain candidate may be an older suite's.
         packages = [each for each in suite.closure([_PACKAGE]) if each.name == _PACKAGE]
         key = f"{packages[0].version}_{suite.arch}"
-        return cache.item("headers", key, lambda into: suite.unpack(packages, into))
+        return cache.item("kernel-headers", key, lambda into: suite.unpack(packages, into))
 
     return suite.current(get)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import cache
 from tests.lab.cpio import Writer
 from tests.lab.errors import LabError, UsageError
 from tests.lab.job import unpack_out
@@ -99,3 +100,15 @@ def test_file_option(tmp_path: Path) -> None:
     for word in (f"{source}", f"{source}:relative", f"{tmp_path}/absent:/there"):
         with pytest.raises(UsageError):
             parse_file(word)
+
+
+def test_a_new_item_outlives_older_ones_whatever_its_files_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYKVM_LAB_CACHE", str(tmp_path / "cache"))
+
+    def build(into: Path) -> None:
+        os.utime(into, (1, 1))  # what unpacking a package leaves
+
+    made = [cache.item("headers", f"number {number}", build) for number in range(4)]
+    assert [path.is_dir() for path in made] == [False, False, True, True]

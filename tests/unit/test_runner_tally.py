@@ -175,9 +175,15 @@ def test_the_table_shows_what_a_host_lacks() -> None:
     ]
 
 
-@pytest.mark.parametrize("shape", TEST_SHAPES, ids=str)
-def test_a_host_becomes_the_labs_options_and_back(shape: Shape) -> None:
+@pytest.mark.parametrize("part", parts.on_emulated_hosts(), ids=lambda part: str(part.name))
+def test_a_host_becomes_the_labs_options_and_back(part: Part) -> None:
     from tests.lab import cli
 
-    words = ["run", *parts.lab_words(shape).split(), "--", "true"]
-    assert cli._shape(cli._parser().parse_args(words)) == shape
+    [words] = [word for word in part.command if word.startswith("--lab")]
+    assert words.startswith("--lab=")  # what begins with a dash cannot be a word of its own
+    options = ["run", *words.removeprefix("--lab=").split(), "--", "true"]
+    assert cli._shape(cli._parser().parse_args(options)) == part.shape
+
+
+def test_every_host_of_the_lab_takes_part() -> None:
+    assert [str(part.shape) for part in parts.on_emulated_hosts()] == list(map(str, TEST_SHAPES))
