@@ -20,6 +20,8 @@ _TIMEOUT_SECONDS = 1500
 # Longer than any honest test. What every thread does comes into the log, then the host is ended.
 _STUCK_SECONDS = 240
 SILENT_SECONDS = 300
+#: How the log tells it.
+WENT_SILENT = "after a silence"
 _LOG_LINES = 120
 # However this process ends, the lab is told, and ends its host.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
@@ -79,7 +81,7 @@ class LabRun:
                 finished = event["event"] == "end"
                 yield event
             elif heard is not None and time.monotonic() - heard > SILENT_SECONDS and not silent:
-                silent = f" after a silence of {SILENT_SECONDS} s, on our request"
+                silent = f" {WENT_SILENT} of {SILENT_SECONDS} s, on our request"
                 self._process.terminate()
         status = self._process.wait()
         # 1 is pytest's word for "tests failed": their reports tell.

@@ -61,6 +61,10 @@ def _run_all(processes: Sequence[Process], screen: Screen, jobs: int) -> None:
     def run(process: Process) -> None:
         screen.started(process)
         process.run()
+        if process.went_silent:
+            # A binding that hangs does so again; an emulator that stalled hardly ever does.
+            screen.say(f"{process.part.name}: its host went silent; once more")
+            process.repeat()
         screen.ended(process)
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -112,4 +116,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.plugin.lab_run import WENT_SILENT
 from tests.plugin.record import read
 from tests.runner.parts import Part
 from tests.runner.tally import Tally
@@ -69,6 +70,19 @@ class Process:
             self.problems += self.tally.problems(self.status, self.part.shape)
         elif self.status:
             self.problems.append(f"it ended with status {self.status}")
+
+    @property
+    def went_silent(self) -> bool:
+        """Whether its emulated host stopped saying anything: emulation stalls now and then."""
+        if self.part.shape is None or self._stopped or not self.log.exists():
+            return False
+        return WENT_SILENT in self.log.read_text("utf-8", "replace")
+
+    def repeat(self) -> None:
+        """Runs the part anew, and counts this run alone; the first one's log is kept."""
+        self.log.rename(self.log.with_suffix(".silent.log"))
+        self.tally, self.problems, self.status = Tally(), [], None
+        self.run()
 
     def _run(self, log: int, start: float) -> int:
         reader, writer = os.pipe()

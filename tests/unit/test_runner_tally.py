@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.lab.shapes import TEST_SHAPES, Shape
+from tests.plugin import lab_run
 from tests.runner import parts, process, summary
 from tests.runner.parts import Part
 from tests.runner.process import Process
@@ -187,3 +188,21 @@ def test_a_host_becomes_the_labs_options_and_back(part: Part) -> None:
 
 def test_every_host_of_the_lab_takes_part() -> None:
     assert [str(part.shape) for part in parts.on_emulated_hosts()] == list(map(str, TEST_SHAPES))
+
+
+def test_a_silent_host_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LOGS", tmp_path / "logs")
+    script = (
+        "import pathlib, sys; mark = pathlib.Path(sys.argv[1])\n"
+        f"print('broke off {lab_run.WENT_SILENT} of 300 s') if not mark.exists() else None\n"
+        "first = not mark.exists(); mark.touch(); sys.exit(first)\n"
+    )
+    words = (sys.executable, "-c", script, str(tmp_path / "mark"))
+    ran = process.Process(Part("a host", words, shape=Shape()), lambda *_: None)
+    ran.run()
+    assert ran.went_silent
+    assert ran.failed == 1
+    ran.repeat()
+    assert not ran.went_silent
+    assert ran.failed == 0
+    assert (tmp_path / "logs" / "a-host.silent.log").exists()
