@@ -46,12 +46,12 @@ def machine() -> Iterator[Callable[..., Machine]]:
 
 @pytest.fixture
 def alarms() -> Iterator[Callable[..., None]]:
-    """Lets a function run as a signal handler, again and again, until the test ends."""
+    """Lets a function run as a signal handler, again and again until the test ends, or once."""
     before = signal.getsignal(signal.SIGALRM)
 
-    def start(handler: Callable[[], object], seconds: float = 0.01) -> None:
+    def start(handler: Callable[[], object], seconds: float = 0.01, *, again: bool = True) -> None:
         signal.signal(signal.SIGALRM, lambda *_: handler())
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds if again else 0)
 
     yield start
     signal.setitimer(signal.ITIMER_REAL, 0)
