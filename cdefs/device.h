@@ -23,6 +23,7 @@ struct kvm_device_attr { /* 3.10 */
 
 /* Attribute groups of the GICs. */
 #define KVM_DEV_ARM_VGIC_GRP_ADDR 0 /* 3.14 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_DIST_REGS 1 /* 3.14 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_NR_IRQS 3 /* 3.18 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_CTRL 4 /* 4.0 arm64 */
 #define KVM_DEV_ARM_VGIC_CTRL_INIT 0 /* 4.0 arm64 */
@@ -40,3 +41,4 @@ struct kvm_device_attr { /* 3.10 */
 #define KVM_VGIC_V2_CPU_SIZE 0x2000 /* 3.9 arm64 */
 #define KVM_VGIC_V3_DIST_SIZE 0x10000 /* 4.0 arm64 */
 #define KVM_VGIC_V3_REDIST_SIZE 0x20000 /* 4.0 arm64 */
+#define KVM_VGIC_V3_ITS_SIZE 0x20000 /* 4.8 arm64 */

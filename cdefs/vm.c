@@ -81,3 +81,22 @@ API int ioeventfd(int vm, int fd, uint64_t gpa, uint32_t size, uint64_t datamatc
 	};
 	return request(vm, KVM_IOEVENTFD, (uintptr_t)&argument);
 }
+
+/* `table` holds `nr` entries; the kernel takes a copy. */
+API int set_gsi_routing(int vm, struct kvm_irq_routing *table)
+{
+	return request(vm, KVM_SET_GSI_ROUTING, (uintptr_t)table);
+}
+
+/* 1: delivered, 0: the guest has not mapped this event. */
+API int signal_msi(int vm, uint64_t address, uint32_t data, uint32_t devid, uint32_t flags)
+{
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)address,
+		.address_hi = (uint32_t)(address >> 32),
+		.data = data,
+		.flags = flags,
+		.devid = devid,
+	};
+	return request(vm, KVM_SIGNAL_MSI, (uintptr_t)&msi);
+}

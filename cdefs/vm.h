@@ -33,6 +33,48 @@ struct kvm_ioeventfd { /* 4.1 */
 	uint8_t pad[36];
 };
 
+struct kvm_msi { /* 3.9 */
+	uint32_t address_lo;
+	uint32_t address_hi;
+	uint32_t data;
+	uint32_t flags;
+	uint32_t devid;
+	uint8_t pad[12];
+};
+
+struct kvm_irq_routing_irqchip { /* 3.9 */
+	uint32_t irqchip;
+	uint32_t pin;
+};
+
+struct kvm_irq_routing_msi { /* 3.9 */
+	uint32_t address_lo;
+	uint32_t address_hi;
+	uint32_t data;
+	union {
+		uint32_t pad;
+		uint32_t devid;
+	};
+};
+
+struct kvm_irq_routing_entry { /* 3.9 */
+	uint32_t gsi;
+	uint32_t type;
+	uint32_t flags;
+	uint32_t pad;
+	union {
+		struct kvm_irq_routing_irqchip irqchip;
+		struct kvm_irq_routing_msi msi;
+		uint32_t pad[8];
+	} u;
+};
+
+struct kvm_irq_routing { /* 3.9 */
+	uint32_t nr;
+	uint32_t flags;
+	struct kvm_irq_routing_entry entries[];
+};
+
 struct kvm_create_device { /* 3.14 */
 	uint32_t type;
 	uint32_t fd;
@@ -47,6 +89,8 @@ struct kvm_vcpu_init { /* 3.9 arm64 */
 #define KVM_CREATE_VCPU KVM_NONE(0x41) /* 3.9 */
 #define KVM_SET_USER_MEMORY_REGION KVM_WRITES(0x46, struct kvm_userspace_memory_region) /* 3.9 */
 #define KVM_IRQ_LINE KVM_WRITES(0x61, struct kvm_irq_level) /* 3.9 */
+#define KVM_SET_GSI_ROUTING KVM_WRITES(0x6a, struct kvm_irq_routing) /* 3.9 */
+#define KVM_SIGNAL_MSI KVM_WRITES(0xa5, struct kvm_msi) /* 3.9 */
 #define KVM_IRQFD KVM_WRITES(0x76, struct kvm_irqfd) /* 4.1 */
 #define KVM_IOEVENTFD KVM_WRITES(0x79, struct kvm_ioeventfd) /* 4.1 */
 #define KVM_CREATE_DEVICE KVM_EXCHANGES(0xe0, struct kvm_create_device) /* 3.14 */
@@ -69,6 +113,13 @@ struct kvm_vcpu_init { /* 3.9 arm64 */
 
 #define KVM_IRQFD_FLAG_DEASSIGN 1 /* 4.1 */
 #define KVM_IRQFD_FLAG_RESAMPLE 2 /* 4.1 */
+
+/* Where a gsi leads: to a pin of the interrupt controller (SPI = pin + 32), or to an MSI. */
+#define KVM_IRQ_ROUTING_IRQCHIP 1 /* 3.9 */
+#define KVM_IRQ_ROUTING_MSI 2 /* 3.9 */
+
+/* The MSI names its device: what an ITS needs. */
+#define KVM_MSI_VALID_DEVID 1 /* 4.8 */
 
 #define KVM_IOEVENTFD_FLAG_DATAMATCH 1 /* 4.1 */
 #define KVM_IOEVENTFD_FLAG_PIO 2 /* 4.1 */

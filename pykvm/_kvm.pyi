@@ -89,6 +89,8 @@ class lib:
     KVM_CREATE_VCPU: int
     KVM_SET_USER_MEMORY_REGION: int
     KVM_IRQ_LINE: int
+    KVM_SET_GSI_ROUTING: int
+    KVM_SIGNAL_MSI: int
     KVM_IRQFD: int
     KVM_IOEVENTFD: int
     KVM_CREATE_DEVICE: int
@@ -106,6 +108,9 @@ class lib:
     KVM_ARM_IRQ_TYPE_PPI: int
     KVM_IRQFD_FLAG_DEASSIGN: int
     KVM_IRQFD_FLAG_RESAMPLE: int
+    KVM_IRQ_ROUTING_IRQCHIP: int
+    KVM_IRQ_ROUTING_MSI: int
+    KVM_MSI_VALID_DEVID: int
     KVM_IOEVENTFD_FLAG_DATAMATCH: int
     KVM_IOEVENTFD_FLAG_PIO: int
     KVM_IOEVENTFD_FLAG_DEASSIGN: int
@@ -120,6 +125,7 @@ class lib:
     KVM_DEV_TYPE_ARM_PV_TIME: int
     KVM_DEV_TYPE_ARM_VGIC_V5: int
     KVM_DEV_ARM_VGIC_GRP_ADDR: int
+    KVM_DEV_ARM_VGIC_GRP_DIST_REGS: int
     KVM_DEV_ARM_VGIC_GRP_NR_IRQS: int
     KVM_DEV_ARM_VGIC_GRP_CTRL: int
     KVM_DEV_ARM_VGIC_CTRL_INIT: int
@@ -133,6 +139,7 @@ class lib:
     KVM_VGIC_V2_CPU_SIZE: int
     KVM_VGIC_V3_DIST_SIZE: int
     KVM_VGIC_V3_REDIST_SIZE: int
+    KVM_VGIC_V3_ITS_SIZE: int
     KVM_RUN: int
     KVM_GET_ONE_REG: int
     KVM_SET_ONE_REG: int
@@ -209,6 +216,10 @@ class lib:
     def irqfd(vm: int, fd: int, gsi: int, flags: int, resamplefd: int, /) -> int: ...
     @staticmethod
     def ioeventfd(vm: int, fd: int, gpa: int, size: int, datamatch: int, flags: int, /) -> int: ...
+    @staticmethod
+    def set_gsi_routing(vm: int, table: CData, /) -> int: ...
+    @staticmethod
+    def signal_msi(vm: int, address: int, data: int, devid: int, flags: int, /) -> int: ...
     @staticmethod
     def set_device_attr(fd: int, group: int, attr: int, data: CData, /) -> int: ...
     @staticmethod

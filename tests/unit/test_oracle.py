@@ -48,6 +48,8 @@ def _members(struct: Any, path: str) -> Iterator[tuple[Kind, str]]:
         # The array at the end of a structure that the caller allocates has no size to declare.
         if field.type.kind != "array" or field.type.length is not None:
             yield Kind.WIDTH, member
+        if field.type.kind == "array" and field.type.item.kind in ("struct", "union"):
+            yield from _members(field.type.item, f"{member}[0]")
         if field.type.kind in ("struct", "union"):
             yield from _members(field.type, member)
 
