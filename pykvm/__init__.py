@@ -34,10 +34,13 @@ from pykvm.exits import (
 )
 from pykvm.ioeventfd import Ioeventfd
 from pykvm.irqfd import Irqfd
+from pykvm.its import VgicIts
 from pykvm.kick import set_kick_signal
 from pykvm.kvm import Kvm
+from pykvm.levelline import LevelLine
 from pykvm.memory import GuestMemory, MemorySlot
 from pykvm.registers import reg_id, reg_name, reg_size, sysreg
+from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.vcpu import Vcpu, VcpuFeature
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vm import VM
@@ -64,15 +67,20 @@ __all__ = [
     "KvmPermissionError",
     "KvmUnsupportedError",
     "KvmWouldBlockError",
+    "LevelLine",
     "MemorySlot",
     "MmioRead",
     "MmioWrite",
+    "MsiRoute",
+    "Route",
+    "SpiRoute",
     "SystemEvent",
     "SystemEventType",
     "Unknown",
     "Vcpu",
     "VcpuFeature",
     "Vgic",
+    "VgicIts",
     "VgicV2",
     "VgicV3",
     "reg_id",

@@ -12,7 +12,7 @@ from pykvm.eventfd import EventFd, trigger_eventfd
 
 if TYPE_CHECKING:
     from pykvm._vmcore import VmCore
-    from pykvm.vm import VM
+    from pykvm.interrupts import Interrupts
 
 __all__ = ["Binding"]
 
@@ -26,7 +26,7 @@ class Binding(Closing):
 
     __slots__ = ("__weakref__", "_core", "_event", "_vm")
 
-    def __init__(self, vm: VM, core: VmCore, given: int | HasFileno | None) -> None:
+    def __init__(self, vm: Interrupts, core: VmCore, given: int | HasFileno | None) -> None:
         self._core: VmCore | None = None
         self._vm = weakref.ref(vm)
         self._event: EventFd = trigger_eventfd(given)

@@ -9,6 +9,7 @@ import math
 import os
 import select
 import time
+from collections.abc import Generator
 from typing import Any, Self
 
 from pykvm._descriptor import Closing, HasFileno, check_int, duplicate, kind_of, number_of
@@ -98,21 +99,54 @@ class EventFd(Closing):
             raise failure(lib.PYKVM_CLOSED, "eventfd read", "EventFd", self._fd)
         return count
 
+    def poll(self, timeout: float | None = None) -> bool:
+        """Whether there is something to read, after waiting up to ``timeout`` seconds for it.
+
+        None waits for ever. ClosedError, within a second, where another thread closes it meanwhile.
+        """
+        seconds = math.inf if timeout is None else _check_timeout(timeout)
+        end = time.monotonic() + seconds
+        poll = select.poll()
+        while True:
+            left = max(end - time.monotonic(), 0)
+            poll.register(self.fileno(), select.POLLIN)
+            # close() does not wake a poll, so look up now and then.
+            if poll.poll(min(left, 1) * 1000):
+                return True
+            if left <= 1:
+                return False
+
     def wait(self, timeout: float | None = None) -> int:
         """Waits up to ``timeout`` seconds (None: for ever) for a signal, then as :meth:`read`.
 
         ClosedError, within a second, where another thread closes it meanwhile.
         """
-        seconds = math.inf if timeout is None else _check_timeout(timeout)
-        end = time.monotonic() + seconds
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        while True:
-            left = max(end - time.monotonic(), 0)
-            # close() does not wake a poll, so look up now and then.
-            poll.poll(min(left, 1) * 1000)
-            if (count := self.read()) or left <= 1:
-                return count
+        self.poll(timeout)
+        return self.read()
+
+    async def readable(self) -> None:
+        """Waits in asyncio until there is something to read, and takes nothing.
+
+        ``await eventfd`` waits in the same way, then takes the counter as :meth:`read` does. One
+        task at a time may wait for the same eventfd.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        fd, ready = self.fileno(), asyncio.Event()
+        loop.add_reader(fd, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(fd)
+
+    async def _take(self) -> int:
+        while not (count := self.read()):
+            await self.readable()
+        return count
+
+    def __await__(self) -> Generator[Any, None, int]:
+        return self._take().__await__()
 
     def close(self) -> None:
         """Closes the descriptor.
@@ -146,14 +180,16 @@ def _check_timeout(timeout: object) -> float:
     return seconds
 
 
-def is_semaphore(fd: int) -> bool:
-    """Whether the eventfd counts down by one per read, as far as the kernel tells (since 6.5)."""
+def fdinfo(fd: int) -> dict[str, int]:
+    """What the kernel tells of an eventfd: its id (since 5.2), whether it is a semaphore (6.5)."""
+    wanted = ("eventfd-id:", "eventfd-semaphore:")
     path = f"/proc/self/fdinfo/{fd}"
     try:
-        with naming("read fdinfo", fd=fd), open(path, "rb") as info:
-            return any(line.split() == [b"eventfd-semaphore:", b"1"] for line in info)
+        with naming("read fdinfo", fd=fd), open(path, encoding="ascii") as info:
+            pairs = (line.split() for line in info if line.startswith(wanted))
+            return {name.rstrip(":"): int(value) for name, value in pairs}
     except FileNotFoundError:  # no /proc here
-        return False
+        return {}
 
 
 def trigger_eventfd(given: EventFd | int | HasFileno | None) -> EventFd:
@@ -161,7 +197,7 @@ def trigger_eventfd(given: EventFd | int | HasFileno | None) -> EventFd:
     if given is None:
         return EventFd()
     number = number_of(given)
-    if is_semaphore(number):
+    if fdinfo(number).get("eventfd-semaphore"):
         raise ValueError(
             "an eventfd with EFD_SEMAPHORE keeps what it was not asked for: KVM would take one "
             "signal of several and never see the rest"

@@ -12,7 +12,7 @@ from pykvm.eventfd import EventFd
 
 if TYPE_CHECKING:
     from pykvm._vmcore import VmCore
-    from pykvm.vm import VM
+    from pykvm.interrupts import Interrupts
 
 __all__ = ["Ioeventfd"]
 
@@ -33,7 +33,7 @@ class Ioeventfd(Binding):
 
     def __init__(
         self,
-        vm: VM,
+        vm: Interrupts,
         core: VmCore,
         gpa: int,
         size: int,

@@ -3,44 +3,81 @@
 
 from __future__ import annotations
 
+import errno
+import weakref
 from typing import TYPE_CHECKING
 
 from pykvm._binding import Binding
 from pykvm._descriptor import HasFileno, check_int
 from pykvm._native import lib
-from pykvm.errors import failure
-from pykvm.eventfd import EventFd
+from pykvm.errors import KvmBusyError, failure
+from pykvm.eventfd import EventFd, fdinfo
 from pykvm.routing import FIRST_SPI, LAST_SPI
 
 if TYPE_CHECKING:
     from pykvm._vmcore import VmCore
-    from pykvm.vm import VM
+    from pykvm.interrupts import Interrupts
 
 __all__ = ["Irqfd", "gsi_of"]
 
 _signal = lib.gate_signal
 
 
+#: By the kernel's id of the eventfd: one eventfd feeds one irqfd, also of different VMs. (Kernels
+#: before 6.17 take a second VM's and never deliver there.)
+_bound: weakref.WeakValueDictionary[int, Irqfd] = weakref.WeakValueDictionary()
+
+
 class Irqfd(Binding):
     """An eventfd bound to an interrupt, made by :meth:`VM.irqfd`.
 
-    Each signal makes the interrupt pending once; signals that come before the kernel has taken the
-    last one are one interrupt. Whether the guest treats it as edge or level is the guest's choice
-    (GICD_ICFGR; SPIs reset to edge). A level interrupt without a resamplefd stays up and is taken
-    again after each end, until KVM_IRQ_LINE lowers it.
+    Each signal raises the interrupt once; signals that come before the kernel has taken the last
+    one are one. Whether the guest treats it as edge or level is the guest's choice (GICD_ICFGR;
+    SPIs reset to edge, see :meth:`Vgic.trigger_of`).
 
-    Attributes: ``gsi``; ``trigger``, the :class:`EventFd` to hand to others.
+    A level interrupt can only be raised here. With ``resample`` the guest's end lowers it again and
+    signals :attr:`resample`; whoever still wants service signals once more
+    (:class:`~pykvm.LevelLine` does). **Without it the line stays up, and the guest takes the
+    interrupt again after each end, without end**, until :meth:`VM.irq_line` lowers it.
+
+    On GICv3 hosts of kernels 7.2 and 7.3 the end is lost where the guest acknowledges and ends an
+    interrupt without leaving in between; a driver that touches its emulated device never does that.
+
+    Attributes: ``gsi``; ``trigger`` and ``resample``, the :class:`EventFd` to hand to others.
 
     Synchronization: inject() from any thread; close() waits for those under way.
     Source: api.rst 4.75.
     """
 
-    __slots__ = ("_gate", "gsi")
+    __slots__ = ("_gate", "_identity", "_resample", "gsi")
 
-    def __init__(self, vm: VM, core: VmCore, gsi: int, eventfd: int | HasFileno | None) -> None:
+    def __init__(
+        self,
+        vm: Interrupts,
+        core: VmCore,
+        gsi: int,
+        eventfd: int | HasFileno | None,
+        resample: bool | int | HasFileno,
+    ) -> None:
         self.gsi = gsi
-        super().__init__(vm, core, eventfd)
+        self._identity: int | None = None
+        self._resample = _resample_eventfd(resample)
+        try:
+            super().__init__(vm, core, eventfd)
+        except BaseException:
+            self._let_go()
+            raise
         self._gate = self._event._gate
+        if self._resample is not None:
+            self._resample._bound_to = "Irqfd"
+
+    @property
+    def resample(self) -> EventFd | None:
+        """The eventfd that tells of each end of a level interrupt; None where it was not asked for.
+
+        A duplicate of the one that was given, or one of its own.
+        """
+        return self._resample
 
     @property
     def trigger(self) -> EventFd:
@@ -60,17 +97,68 @@ class Irqfd(Binding):
             )
 
     def _assign(self, core: VmCore) -> None:
-        self._irqfd(core, 0)
+        self._claim()
+        self._irqfd(core, lib.KVM_IRQFD_FLAG_RESAMPLE if self._resample else 0)
 
     def _deassign(self, core: VmCore) -> None:
         self._irqfd(core, lib.KVM_IRQFD_FLAG_DEASSIGN)
 
     def _irqfd(self, core: VmCore, flags: int) -> None:
         fd = self._event.fileno()
-        core.call(lib.irqfd, "KVM_IRQFD", fd, self.gsi, flags, 0, fd=fd, gsi=self.gsi, flags=flags)
+        resamplefd = self._resample.fileno() if self._resample else 0
+        shown = {"resamplefd": resamplefd} if self._resample else {}
+        core.call(
+            lib.irqfd, "KVM_IRQFD", fd, self.gsi, flags, resamplefd,
+            fd=fd, gsi=self.gsi, flags=flags, **shown,
+        )  # fmt: skip
+
+    def _claim(self) -> None:
+        """Refuses what KVM would take, or refuse without saying why."""
+        identity = fdinfo(self._event.fileno()).get("eventfd-id")
+        if identity is None:
+            return  # nobody can tell: the kernel's answer stands
+        if self._resample and fdinfo(self._resample.fileno()).get("eventfd-id") == identity:
+            raise ValueError(
+                "eventfd and resample are the same eventfd: each end would raise the interrupt anew"
+            )
+        other = _bound.setdefault(identity, self)
+        if other is not self:
+            raise KvmBusyError(
+                errno.EBUSY, "KVM_IRQFD", {"gsi": self.gsi},
+                f"This eventfd already feeds {other!r}: one eventfd, one interrupt. Close that, "
+                f"or give this one an eventfd of its own. Nothing was sent to the kernel.",
+            )  # fmt: skip
+        self._identity = identity
+
+    def _let_go(self) -> None:
+        """What this one held beside the registration."""
+        if self._identity is not None and _bound.get(self._identity) is self:
+            del _bound[self._identity]
+        self._identity = None
+        if self._resample is not None:
+            self._resample._bound_to = ""
+            self._resample.close()
+
+    def close(self) -> None:
+        """Takes the binding back from KVM, then closes the duplicates of the eventfds.
+
+        A signal written after this has returned never reaches the guest; what was pending may
+        still be taken. With ``resample`` the line is lowered, without it a level line stays up.
+        """
+        try:
+            super().close()
+        finally:
+            self._let_go()
 
     def __repr__(self) -> str:
-        return f"<Irqfd{' closed' if self.closed else ''} gsi {self.gsi}>"
+        state = " closed" if self.closed else ""
+        return f"<Irqfd{state} gsi {self.gsi}{' resample' if self._resample else ''}>"
+
+
+def _resample_eventfd(given: bool | int | HasFileno) -> EventFd | None:
+    if given is False:
+        return None
+    return EventFd() if given is True else EventFd.adopt(given)
 
 
 def gsi_of(intid: int | None, gsi: int | None) -> int:

@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import struct
-from typing import ClassVar
+import sys
+from typing import ClassVar, Literal
 
 from pykvm._descriptor import check_int
 from pykvm._native import lib
 from pykvm.device import Device, DeviceType
+from pykvm.routing import FIRST_SPI, LAST_SPI
 
 __all__ = ["Vgic", "VgicV2", "VgicV3"]
 
 #: What init() makes of a GIC whose nr_irqs nobody set.
 DEFAULT_NR_IRQS = 256
 _U64 = 2**64 - 1
+#: Offset of the distributor's trigger configuration, two bits for each INTID.
+_GICD_ICFGR = 0xC00
 
 
 class Vgic(Device):
@@ -64,6 +68,28 @@ class Vgic(Device):
         if vm_core is not None:
             vm_core.lazy_gicv2 = False
             vm_core.routing.set_default(self.nr_irqs)
+
+    def trigger_of(self, intid: int) -> Literal["edge", "level"]:
+        """KVM_GET_DEVICE_ATTR of GICD_ICFGR: how the guest has configured an SPI.
+
+        Capability: DEVICE_CTRL.
+
+        To see why a level interrupt behaves like an edge: SPIs reset to edge, and the guest has to
+        say otherwise before the device raises its line.
+        Args: ``intid``: 32 to nr_irqs - 1.
+        Errors: EBUSY a vCPU is inside a call (kick it; an idle guest counts), or a GIC without
+        init().
+        Synchronization: any thread, while no vCPU runs.
+        Source: Arm IHI 0069, GICD_ICFGR<n>; devices/arm-vgic.rst and arm-vgic-v3.rst, DIST_REGS.
+        """
+        vm_core = self._vm_core
+        if vm_core is not None and vm_core.lazy_gicv2:
+            vm_core.refuse_lazy_gicv2("KVM_GET_DEVICE_ATTR")
+        intid = check_int("intid", intid, FIRST_SPI, LAST_SPI)
+        register = _GICD_ICFGR + 4 * (intid // 16)
+        data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS, register, bytes(4))
+        fields = int.from_bytes(data, sys.byteorder)
+        return "edge" if fields >> 2 * (intid % 16) & 2 else "level"
 
     def _get_addr(self, attr: int) -> int:
         data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_ADDR, attr, bytes(8))

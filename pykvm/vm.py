@@ -10,15 +10,14 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pykvm._descriptor import Closing, HasFileno, check_int
-from pykvm._irqline import check_level, line_of
+from pykvm._descriptor import Closing, check_int
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
-from pykvm._vmcore import Children, VmCore
+from pykvm._vmcore import VmCore
 from pykvm.device import Device, DeviceType, type_name
 from pykvm.errors import ClosedError, KvmBusyError, KvmError
-from pykvm.ioeventfd import Ioeventfd
-from pykvm.irqfd import Irqfd, gsi_of
+from pykvm.interrupts import Interrupts
+from pykvm.its import VgicIts
 from pykvm.memory import GuestMemory, MemorySlot
 from pykvm.vcpu import Vcpu
 from pykvm.vgic import Vgic, VgicV2, VgicV3
@@ -31,10 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["VM"]
 
 _U64 = 2**64 - 1
-_spi_line = lib.spi_line
 
 
-class VM(Closing):
+class VM(Interrupts, Closing):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
     It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when
@@ -47,11 +45,10 @@ class VM(Closing):
     Source: Documentation/virt/kvm/api.rst, section 4, VM ioctls.
     """
 
-    __slots__ = ("__weakref__", "_children", "_core")
+    __slots__ = ()
 
     def __init__(self, core: VmCore) -> None:
-        self._children = Children()
-        self._core = core
+        super().__init__(core)
         core.is_owned = True
 
     # The VM itself ----------------------------------------------------------------------------
@@ -183,6 +180,7 @@ class VM(Closing):
         kinds: dict[int, Callable[[], Device]] = {
             DeviceType.ARM_VGIC_V2: lambda: self.create_vgic(2),
             DeviceType.ARM_VGIC_V3: lambda: self.create_vgic(3),
+            DeviceType.ARM_VGIC_ITS: self.create_its,
         }
         if number in kinds:
             return kinds[number]()
@@ -233,85 +231,20 @@ class VM(Closing):
         self._children.know(vgic)
         return vgic
 
-    # Interrupts -------------------------------------------------------------------------------
+    def create_its(self) -> VgicIts:
+        """KVM_CREATE_DEVICE for an interrupt translation service, beside a GICv3.
 
-    def irq_line(self, intid: int, level: int, *, vcpu_id: int | None = None) -> None:
-        """KVM_IRQ_LINE: drives the line of an interrupt.
+        Capability: DEVICE_CTRL.
 
-        Capability: IRQCHIP; ARM_IRQ_LINE_LAYOUT_2 for vCPUs above 255; arm64.
-
-        Args: ``intid``: 32 to 1019 for an SPI; 16 to 31 for a PPI, which also needs ``vcpu_id``.
-        ``level``: 0 or 1. An edge-triggered interrupt becomes pending at 1 and ignores 0.
-        Errors: ENXIO no GIC in the kernel, EINVAL beyond what the GIC was made for or no such vCPU,
-        EBUSY a GICv3 that is not initialised (or a GICv2 of ours that is not).
-        Synchronization: any thread, also while vCPUs run.
-        Source: api.rst 4.25.
+        Returns: a :class:`VgicIts`, to be placed and initialised. From now on every MSI of the VM
+        must name its device.
+        Errors: ENODEV the host has none (it needs a GICv3).
+        Synchronization: any thread.
+        Source: devices/arm-vgic-its.rst.
         """
-        core = self._core
-        if core.lazy_gicv2:
-            core.refuse_lazy_gicv2("KVM_IRQ_LINE")
-        if vcpu_id is None:
-            try:
-                if not _spi_line(core.fd, intid, level):
-                    return
-            except (TypeError, OverflowError):
-                pass
-        # A PPI, or something is wrong: the slow way finds the words.
-        line, level = line_of(intid, vcpu_id), check_level(level)
-        core.call(lib.irq_line, "KVM_IRQ_LINE", line, level, intid=intid, level=level)
-
-    def irqfd(
-        self,
-        *,
-        intid: int | None = None,
-        gsi: int | None = None,
-        eventfd: int | HasFileno | None = None,
-        allow_unrouted: bool = False,
-    ) -> Irqfd:
-        """KVM_IRQFD: an eventfd becomes an interrupt of the guest.
-
-        Capability: IRQFD.
-
-        Args: exactly one of ``intid``, an SPI as the guest sees it (32 to 1019), and ``gsi``, an
-        input of the routing table (by default SPI = gsi + 32). ``eventfd``: one of one's own
-        (non-blocking; it is duplicated); by default a new one. ``allow_unrouted``: binds a gsi
-        that the routing table lacks; the kernel drops its signals in silence.
-        Returns: an :class:`Irqfd`; it stays bound while the VM is open, also if nobody keeps it.
-        Errors: EAGAIN no initialised GIC, EBUSY the eventfd is bound already, EBADF, EINVAL no
-        eventfd; ValueError for a number that cannot work, with the reason.
-        Synchronization: any thread, also while vCPUs run.
-        Source: api.rst 4.75; commit 174178fed338 ("KVM: arm/arm64: add irqfd support").
-        """
-        number = gsi_of(intid, gsi)
-        if not allow_unrouted:
-            self._core.routing.check(number)
-        made = Irqfd(self, self._core, number, eventfd)
-        self._children.hold(made)
-        return made
-
-    def ioeventfd(
-        self,
-        gpa: int,
-        size: int,
-        *,
-        datamatch: int | None = None,
-        eventfd: int | HasFileno | None = None,
-    ) -> Ioeventfd:
-        """KVM_IOEVENTFD: a guest's store becomes a signal of an eventfd, without leaving KVM_RUN.
-
-        Capability: IOEVENTFD; IOEVENTFD_ANY_LENGTH for ``size`` 0.
-
-        Args: ``gpa``: the address stored to. ``size``: width of the store in bytes, 1, 2, 4 or 8;
-        0 for any. ``datamatch``: only a store of this value; None for any. ``eventfd``: one of
-        one's own (non-blocking; it is duplicated); by default a new one.
-        Returns: an :class:`Ioeventfd`; it stays bound while the VM is open.
-        Errors: EEXIST another one covers this store, EINVAL size, range or no eventfd, EBADF.
-        Synchronization: any thread, also while vCPUs run.
-        Source: api.rst 4.59.
-        """
-        made = Ioeventfd(self, self._core, gpa, size, datamatch, eventfd)
-        self._children.hold(made)
-        return made
+        its = VgicIts(self, self._core, VgicIts.device_type)
+        self._children.know(its)
+        return its
 
     # End --------------------------------------------------------------------------------------
 

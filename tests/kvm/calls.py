@@ -10,10 +10,10 @@ from types import FunctionType, MappingProxyType
 from typing import Any, NamedTuple
 
 import pykvm
-from pykvm import Cap, ClosedError, DeviceType, VcpuFeature
+from pykvm import Cap, ClosedError, DeviceType, MsiRoute, SpiRoute, VcpuFeature
 from tests.kvm.kinds import Anything, Buffer, Descriptor, Int, Kind, Other, Seconds, Several, Wrong
 from tests.kvm.machines import DOORBELL_GPA, MEMORY_GPA, MEMORY_SIZE
-from tests.kvm.stage import Stage
+from tests.kvm.stage import Stage, awaited
 
 U31, U32, U64 = 2**31 - 1, 2**32 - 1, 2**64 - 1
 #: Stands for an object of the stage as the valid value.
@@ -25,18 +25,20 @@ class Call(NamedTuple):
 
     ``on`` names the object of the stage, and is empty for functions and constructors.
     ``arguments`` are (valid value, kind) by name. ``closed`` is what a closed object answers:
-    ClosedError, or None where it just works.
+    ClosedError, or None where it just works. ``awaited`` is a coroutine, which may wait for ever.
     """
 
     name: str
     on: str
     arguments: Mapping[str, tuple[Any, Kind]] = MappingProxyType({})
     closed: type[Exception] | None = ClosedError
+    awaited: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
         """What of a host the object needs."""
-        own = {"vgicv2": ("vgicv2",), "vgicv3": ("vgicv3",), "vgic": ("arm64",)}
+        v3 = ("vgicv3",)
+        own = {"vgicv2": ("vgicv2",), "vgicv3": v3, "its": v3, "vgic": ("arm64",)}
         return own.get(self.on, ())
 
     @property
@@ -58,6 +60,8 @@ class Call(NamedTuple):
         if attribute.endswith("="):
             return setattr(target, attribute[:-1], *arguments.values())
         found = getattr(target, attribute)
+        if self.awaited:
+            return awaited(found(**arguments))
         return found(**arguments) if callable(found) else found
 
 
@@ -78,9 +82,24 @@ _RAW = Other(
     *(Wrong(value, TypeError, "argument") for value in (None, "x", b"", 1.5, [1], object(), True)),
     *(Wrong(value, ValueError, "argument") for value in (-1, 2**64)),
 )
+_ROUTES = Other(
+    *(Wrong(value, TypeError, "route") for value in (None, 5, object(), [5], [(8, 40)], "ab")),
+    *(Wrong([SpiRoute(gsi, 40)], ValueError, "gsi") for gsi in (-1, 4096, 2**70)),
+    *(Wrong([SpiRoute(8, intid)], ValueError, "intid") for intid in (-1, 0, 31, 1020, 2**70)),
+    *(Wrong([MsiRoute(8, gpa, 0, 0)], ValueError, "address") for gpa in (-1, 2**64)),
+    *(Wrong([MsiRoute(8, 0, data, 0)], ValueError, "data") for data in (-1, 2**32)),
+    *(Wrong([MsiRoute(8, 0, 0, devid)], ValueError, "devid") for devid in (-1, 2**32)),
+    *(Wrong([SpiRoute(gsi, 40)], TypeError, "gsi") for gsi in ("8", 8.0, None, True)),  # type: ignore[arg-type]
+    Wrong([SpiRoute(8, 40), SpiRoute(8, 41)], ValueError, "gsi 8 has two routes"),
+)
+_LEVEL = Other(*(Wrong(v, TypeError, "irqfd") for v in (None, 5, object(), True)))
+_WANTS = Other(*(Wrong(v, TypeError, "wants") for v in (None, 5, object(), True)))
 _SIZE = Int(1, 1 << 52)
 _REQUEST = {"request": (0xAE03, Int(0, U32)), "argument": (3, _RAW)}
 _ATTRIBUTE = {"group": (99, Int(0, U32)), "attr": (0, Int(0, U64))}
+_LEVEL_IRQFD: Staged = lambda stage: stage["level"]  # noqa: E731
+#: True and False, or a descriptor: a bool is right here.
+_RESAMPLE = Descriptor(bools=True)
 _OPEN_EVENTFD = (lambda stage: stage["eventfd"], Descriptor(none=True))
 #: A core register of arm64, without a table of names; elsewhere the kernel refuses the id.
 _X0 = 0x6030000000100000
@@ -156,12 +175,24 @@ CALLS: list[Call] = [
         {
             "intid": (40, Int(32, 1019, none=True)),
             "eventfd": _OPEN_EVENTFD,
+            "resample": (True, _RESAMPLE),
             "allow_unrouted": (False, Anything()),
         },
     ),
     Call(
         "VM.irqfd", "wired", {"gsi": (8, Int(0, U32, none=True)), "allow_unrouted": (1, Anything())}
     ),
+    Call("VM.set_gsi_routing", "wired", {"routes": ([SpiRoute(8, 40)], _ROUTES)}),
+    Call(
+        "VM.signal_msi",
+        "wired",
+        {
+            "address": (0x8090040, Int(0, U64)),
+            "data": (0, Int(0, U32)),
+            "devid": (8, Int(0, U32, none=True)),
+        },
+    ),
+    Call("VM.create_its", "vm"),
     Call(
         "Vcpu.arm_vcpu_init",
         "vcpu",
@@ -186,7 +217,9 @@ CALLS: list[Call] = [
     Call("EventFd.close", "eventfd", closed=None),
     Call("EventFd.closed", "eventfd", closed=None),
     Call("EventFd.fileno", "eventfd"),
+    Call("EventFd.poll", "eventfd", {"timeout": (0, Seconds())}),
     Call("EventFd.read", "eventfd"),
+    Call("EventFd.readable", "eventfd", awaited=True),
     Call("EventFd.signal", "eventfd", {"count": (5, Int(1, 2**64 - 2))}),
     Call("EventFd.wait", "eventfd", {"timeout": (0, Seconds())}),
     Call("GuestMemory", "", {"size": (MEMORY_SIZE, _SIZE), "huge_pages": (False, Anything())}),
@@ -224,7 +257,16 @@ CALLS: list[Call] = [
     Call("Irqfd.close", "irqfd", closed=None),
     Call("Irqfd.closed", "irqfd", closed=None),
     Call("Irqfd.inject", "irqfd"),
+    Call("Irqfd.resample", "irqfd", closed=None),
     Call("Irqfd.trigger", "irqfd", closed=None),
+    Call("LevelLine", "", {"irqfd": (_LEVEL_IRQFD, _LEVEL), "wants": (bool, _WANTS)}),
+    Call("LevelLine.ended", "line"),
+    Call("LevelLine.fileno", "line"),
+    Call("LevelLine.irqfd", "line", closed=None),
+    Call("LevelLine.serve", "line", awaited=True),
+    Call("LevelLine.up", "line", closed=None),
+    Call("LevelLine.update", "line"),
+    Call("LevelLine.wait", "line", {"timeout": (0, Seconds())}),
     Call("Ioeventfd.close", "ioeventfd", closed=None),
     Call("Ioeventfd.closed", "ioeventfd", closed=None),
     Call("Ioeventfd.eventfd", "ioeventfd", closed=None),
@@ -240,6 +282,11 @@ CALLS: list[Call] = [
     Call("Vgic.init", "vgic"),
     Call("Vgic.nr_irqs", "vgic"),
     Call("Vgic.nr_irqs=", "vgic", {"nr_irqs": (64, Int(0, U32))}),
+    Call("Vgic.trigger_of", "vgic", {"intid": (40, Int(32, 1019))}),
+    Call("VgicIts.addr", "its"),
+    Call("VgicIts.addr=", "its", {"addr": (0x8080000, Int(0, U64))}),
+    Call("VgicIts.doorbell", "its"),
+    Call("VgicIts.init", "its"),
     Call("VgicV2.cpu_addr", "vgicv2"),
     Call("VgicV2.cpu_addr=", "vgicv2", {"cpu_addr": (0x8010000, Int(0, U64))}),
     Call("VgicV2.dist_addr", "vgicv2"),

@@ -98,14 +98,20 @@ class Buffer(Kind):
 
 
 class Descriptor(Kind):
-    """A descriptor, as a number or as an object with fileno(); ``foreign`` ones are refused."""
+    """A descriptor of an eventfd, as a number or as an object with fileno().
 
-    def __init__(self, *, none: bool = False) -> None:
+    With ``none``, also None; with ``bools``, also a bool.
+    """
+
+    def __init__(self, *, none: bool = False, bools: bool = False) -> None:
         self._none = none
+        self._bools = bools
 
     def wrong(self, name: str) -> Iterator[Wrong]:
-        for value in ("5", b"5", 5.0, [5], object(), True, EventFd, type("F", (), {"fileno": 5})()):
+        for value in ("5", b"5", 5.0, [5], object(), EventFd, type("F", (), {"fileno": 5})()):
             yield Wrong(value, TypeError, "descriptor")
+        if not self._bools:
+            yield Wrong(True, TypeError, "descriptor")
         if not self._none:
             yield Wrong(None, TypeError, "descriptor")
         for number in (-1, -(2**70), 2**31, 2**70):

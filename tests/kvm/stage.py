@@ -3,14 +3,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any
 
-from pykvm import DeviceType, EventFd, GuestMemory, Kvm, MmioRead
+from pykvm import DeviceType, EventFd, GuestMemory, Kvm, LevelLine, MmioRead
 from tests.kvm.machines import ARM64, DOORBELL_GPA, ECHO, MEMORY_GPA, MEMORY_SIZE, Machine
 
 _X86_CREATE_IRQCHIP = 0xAE60
+
+
+def awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The coroutine's result; None where it would wait."""
+
+    async def briefly() -> Any:
+        try:
+            return await asyncio.wait_for(coroutine, 0.01)
+        except TimeoutError:
+            return None
+
+    return asyncio.run(briefly())
 
 
 class Stage:
@@ -82,6 +96,15 @@ class Stage:
 
     def _make_irqfd(self) -> Any:
         return self["wired"].irqfd(gsi=8)
+
+    def _make_level(self) -> Any:
+        return self["wired"].irqfd(gsi=8, resample=True)
+
+    def _make_line(self) -> Any:
+        return LevelLine(self["level"], lambda: True)
+
+    def _make_its(self) -> Any:
+        return self._undo.enter_context(self["vm"].create_its())
 
     def _make_device(self) -> Any:
         return self._undo.enter_context(self["vm"].create_device(DeviceType.VFIO))

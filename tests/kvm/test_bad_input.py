@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pykvm import KvmError
+from pykvm import KvmError, LevelLine
 from tests.kvm.calls import CALLS, Call, public_calls
 from tests.kvm.footprint import unchanged
 from tests.kvm.stage import Stage
@@ -106,7 +106,7 @@ def test_on_a_closed_object(call: Call) -> None:
     with Stage() as stage:
         valid = call.valid(stage)
         subject = stage[call.on]
-        subject.close()
+        (subject.irqfd if isinstance(subject, LevelLine) else subject).close()
         gc.collect()
         with unchanged():
             if call.closed is None:

@@ -80,7 +80,7 @@ def test_rows_time_public_methods(row: Row) -> None:
     assert isinstance(call.func.value, ast.Name)
     owner = _OWNERS[call.func.value.id]
     assert not call.func.attr.startswith("_")
-    assert call.func.attr in vars(owner)
+    assert callable(getattr(owner, call.func.attr))
 
 
 def test_a_loop_runs_its_statement_n_times() -> None:

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from pykvm import ClosedError, EventFd, KvmWouldBlockError
-from pykvm.eventfd import is_semaphore
+from pykvm.eventfd import fdinfo
 from tests.kvm.footprint import unchanged
 from tests.kvm.processes import PATIENCE, forked
 from tests.kvm.threads import workers
@@ -133,11 +133,11 @@ def test_semaphores() -> None:
     semaphore = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
     with open(f"/proc/self/fdinfo/{semaphore}", encoding="ascii") as info:
         told = "eventfd-semaphore" in info.read()
-    assert is_semaphore(semaphore) == told
+    assert fdinfo(semaphore).get("eventfd-semaphore") == (1 if told else None)
     os.close(semaphore)
     with EventFd() as eventfd:
-        assert not is_semaphore(eventfd.fileno())
-    assert not is_semaphore(2**20)
+        assert not fdinfo(eventfd.fileno()).get("eventfd-semaphore")
+    assert fdinfo(2**20) == {}
 
 
 def test_after_close() -> None:
