@@ -11,14 +11,14 @@ import sys
 
 from guests import arguments as guest_arguments
 from guests import layout
-from tally import Tally, arguments
+from tally import Tally, parser
 from tinyvm import TinyVm
 
 from pykvm import Exit, MmioWrite, SystemEvent, SystemEventType
 
 
 def main() -> int:
-    options = arguments(__doc__, control=False)
+    options = parser(__doc__).parse_args()
     message = "".join(f"Hello from EL1, line {n + 1}\n" for n in range(options.count))
     text = message.encode()
     heard = bytearray()

@@ -12,7 +12,7 @@ import sys
 
 from guests import arguments as guest_arguments
 from guests import layout
-from tally import Tally, arguments, wait_for
+from tally import Tally, parser, wait_for
 from tinyvm import TinyVm
 
 INTID = 41
@@ -20,7 +20,7 @@ WIDTH = 4
 
 
 def main() -> int:
-    options = arguments(__doc__, control=False)
+    options = parser(__doc__).parse_args()
     limit = 30.0
     with TinyVm("doorbell", gic=options.gic) as tiny:
         report = tiny.report

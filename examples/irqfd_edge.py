@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from guests import arguments as guest_arguments
-from tally import Tally, arguments, wait_for
+from tally import Tally, parser, wait_for
 from tinyvm import TinyVm
 
 from pykvm import EventFd
@@ -19,7 +19,9 @@ INTID = 40
 
 
 def main() -> int:
-    options = arguments(__doc__, control=True)
+    words = parser(__doc__)
+    words.add_argument("--control", action="store_true", help="no binding: nothing must arrive")
+    options = words.parse_args()
     # Long enough for a busy machine; without a binding nothing comes, however long one waits.
     limit = 0.01 if options.control else 30.0
     with TinyVm("spi", gic=options.gic) as tiny, EventFd() as eventfd:

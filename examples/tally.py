@@ -43,17 +43,13 @@ class Tally:
         return 0 if self.good else 1
 
 
-def arguments(description: str | None, *, control: bool) -> argparse.Namespace:
+def parser(description: str | None) -> argparse.ArgumentParser:
     """The options that the examples share."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--gic", type=int, choices=(2, 3), help="GIC version (default: newest)")
-    parser.add_argument("--count", type=_count, default=100, metavar="N", help="how often (100)")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
-    if control:
-        parser.add_argument(
-            "--control", action="store_true", help="leave the binding out: nothing must arrive"
-        )
-    return parser.parse_args()
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--gic", type=int, choices=(2, 3), help="GIC version (default: newest)")
+    options.add_argument("--count", type=_count, default=100, metavar="N", help="how often (100)")
+    options.add_argument("--json", action="store_true", help="print one line of JSON")
+    return options
 
 
 def _count(text: str) -> int:
