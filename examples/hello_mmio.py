@@ -7,11 +7,9 @@ Such a store leaves the guest; run() returns it as an MmioWrite.
 
 from __future__ import annotations
 
-import sys
-
 from guests import arguments as guest_arguments
 from guests import layout
-from tally import Tally, parser
+from tally import Tally, finish, parser
 from tinyvm import TinyVm
 
 from pykvm import Exit, MmioWrite, SystemEvent, SystemEventType
@@ -48,4 +46,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

@@ -12,7 +12,7 @@ import sys
 
 from guests import arguments as guest_arguments
 from guests import layout
-from tally import Tally, parser, wait_for
+from tally import Tally, finish, parser, wait_for
 from tinyvm import TinyVm
 
 INTID = 41
@@ -54,4 +54,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

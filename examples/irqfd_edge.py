@@ -7,10 +7,8 @@ Edges that come before the guest has taken the last one are one interrupt, so th
 
 from __future__ import annotations
 
-import sys
-
 from guests import arguments as guest_arguments
-from tally import Tally, parser, wait_for
+from tally import Tally, finish, parser, wait_for
 from tinyvm import TinyVm
 
 from pykvm import EventFd
@@ -47,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

@@ -18,7 +18,7 @@ import time
 
 from guests import arguments as guest_arguments
 from guests import layout
-from tally import Tally, parser, wait_for
+from tally import Tally, finish, parser, wait_for
 from tinyvm import TinyVm
 
 from pykvm import EventFd, Exit, MmioWrite
@@ -96,4 +96,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

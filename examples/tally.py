@@ -5,9 +5,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from pykvm import KvmError
 
 
 @dataclass
@@ -50,6 +55,15 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument("--count", type=_count, default=100, metavar="N", help="how often (100)")
     options.add_argument("--json", action="store_true", help="print one line of JSON")
     return options
+
+
+def finish(main: Callable[[], int]) -> NoReturn:
+    """Runs an example to its exit status; what KVM refuses is told in a sentence."""
+    try:
+        status = main()
+    except KvmError as refusal:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {refusal}")
+    sys.exit(status)
 
 
 def _count(text: str) -> int:

@@ -22,6 +22,7 @@ from pykvm import (
     Vcpu,
     VcpuFeature,
     Vgic,
+    VgicIts,
     VgicV2,
     VgicV3,
 )
@@ -36,10 +37,13 @@ class GuestFailed(Exception):
 class TinyVm:
     """Memory, vCPUs and a GIC, with a tiny guest loaded. ``close()`` or ``with`` ends it.
 
-    ``gic`` is 2, 3, None for the newest that the host has, or 0 for no GIC at all.
+    ``gic`` is 2, 3, None for the newest that the host has, or 0 for no GIC at all; ``its`` adds an
+    interrupt translation service to a GICv3.
     """
 
-    def __init__(self, guest: str, *, gic: int | None = None, cpus: int = 1) -> None:
+    def __init__(
+        self, guest: str, *, gic: int | None = None, cpus: int = 1, its: bool = False
+    ) -> None:
         with ExitStack() as undo:
             self.kvm = undo.enter_context(Kvm())
             self.vm = undo.enter_context(self.kvm.create_vm())
@@ -56,6 +60,7 @@ class TinyVm:
                 vcpu.arm_vcpu_init([VcpuFeature.PSCI_0_2, *others])
             # 3. The GIC: addresses, then init(). Irqfds come after that.
             self.vgic = self._make_gic(gic)
+            self.its = self._make_its() if its else None
             self.reports = [self._report(number) for number in range(cpus)]
             for report in self.reports:
                 undo.callback(report.close)
@@ -68,6 +73,12 @@ class TinyVm:
         vgic_frames(vgic)
         vgic.init()
         return vgic
+
+    def _make_its(self) -> VgicIts:
+        its = self.vm.create_its()
+        its.addr = layout.ITS_GPA
+        its.init()
+        return its
 
     def _report(self, cpu: int) -> Report:
         with self.memory.view(layout.REPORT_GPA - layout.RAM_GPA, layout.REPORT_SIZE) as area:

@@ -27,7 +27,7 @@ class VmCore(Descriptor):
 
     __slots__ = ("_ending", "is_due", "is_owned", "lazy_gicv2", "mmap_size", "routing", "slots")
 
-    def __init__(self, fd: int, mmap_size: int, *, made_here: bool) -> None:
+    def __init__(self, fd: int, mmap_size: int) -> None:
         super().__init__(fd, "VM")
         self._ending = RLock()
         #: Whether a VM object lives, which takes back what it holds when it ends.
@@ -37,7 +37,7 @@ class VmCore(Descriptor):
         self.mmap_size = mmap_size
         #: A GICv2 made here that nobody initialised: the kernel would, behind our back.
         self.lazy_gicv2 = False
-        self.routing = RoutingShadow(known=made_here)
+        self.routing = RoutingShadow()
         #: Numbers of memory slots in use, each with what keeps its memory mapped. It is here and
         #: not in the MemorySlot: while a vCPU can run, no memory goes that the kernel may show it.
         self.slots: dict[int, object] = {}

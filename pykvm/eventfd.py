@@ -9,7 +9,7 @@ import math
 import os
 import select
 import time
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, Self
 
 from pykvm._descriptor import Closing, HasFileno, check_int, duplicate, kind_of, number_of
@@ -127,26 +127,43 @@ class EventFd(Closing):
     async def readable(self) -> None:
         """Waits in asyncio until there is something to read, and takes nothing.
 
-        ``await eventfd`` waits in the same way, then takes the counter as :meth:`read` does. One
-        task at a time may wait for the same eventfd.
+        ``await eventfd`` waits in the same way, then takes the counter as :meth:`read` does.
+        ClosedError, within a second, where it is closed meanwhile.
         """
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        fd, ready = self.fileno(), asyncio.Event()
-        loop.add_reader(fd, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(fd)
+        with self._watched() as readable:
+            await readable()
 
     async def _take(self) -> int:
-        while not (count := self.read()):
-            await self.readable()
+        with self._watched() as readable:
+            while not (count := self.read()):
+                await readable()
         return count
 
     def __await__(self) -> Generator[Any, None, int]:
         return self._take().__await__()
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[Callable[[], Awaitable[None]]]:
+        """Gives a function to wait with, again and again, in the asyncio loop that runs now."""
+        import asyncio  # here, because most programs that import pykvm never need it
+
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+
+        async def readable() -> None:
+            ready.clear()
+            while not ready.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ready.wait(), 1)
+                self.fileno()
+
+        # The loop knows descriptors by their number, which after close() may be a stranger's.
+        fd = os.dup(self.fileno())
+        loop.add_reader(fd, ready.set)
+        try:
+            yield readable
+        finally:
+            loop.remove_reader(fd)
+            os.close(fd)
 
     def close(self) -> None:
         """Closes the descriptor.

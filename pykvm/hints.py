@@ -125,6 +125,25 @@ _HINTS: dict[tuple[str, int], str] = {
     ),
     ("KVM_SET_DEVICE_ATTR", e.E2BIG): "The frame ends beyond the guest's address space.",
     ("KVM_GET_DEVICE_ATTR", e.ENXIO): "This device has no such attribute.",
+    ("KVM_GET_DEVICE_ATTR", e.EBUSY): (
+        "A vCPU is inside a call, and one whose guest sleeps is: kick it and try again. Or the GIC "
+        "is not initialised: call its init()."
+    ),
+    ("KVM_SET_GSI_ROUTING", e.EINVAL): (
+        "KVM refuses the table: on arm64 it has up to 4096 gsis, one route each, and the pins 0 to "
+        "987 of one interrupt controller."
+    ),
+    ("KVM_SIGNAL_MSI", e.EINVAL): (
+        "No ITS of this VM is at that address (VgicIts.doorbell is meant), the devid is "
+        "missing, or the VM has no GIC."
+    ),
+    ("KVM_SIGNAL_MSI", e.ENODEV): (
+        "The VM has no ITS: create_its(), then its addr and init(). A GICv2 cannot have one."
+    ),
+    ("KVM_SIGNAL_MSI", e.EBUSY): (
+        "The guest has not switched its ITS on yet, or not the LPIs of the CPU that this event "
+        "goes to."
+    ),
     ("KVM_GET_ONE_REG", e.ENOENT): (
         "This vCPU has no such register: unknown here, or hidden by its features."
     ),

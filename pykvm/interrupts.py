@@ -10,7 +10,7 @@ from pykvm._irqline import check_level, line_of
 from pykvm._native import lib
 from pykvm._vmcore import Children, VmCore
 from pykvm.ioeventfd import Ioeventfd
-from pykvm.irqfd import Irqfd, gsi_of
+from pykvm.irqfd import Irqfd, check_spi
 from pykvm.routing import Route, pack_routes
 
 __all__ = ["Interrupts"]
@@ -66,7 +66,7 @@ class Interrupts:
         Capability: IRQFD; IRQFD_RESAMPLE for ``resample``.
 
         Args: exactly one of ``intid``, an SPI as the guest sees it (32 to 1019), and ``gsi``, an
-        input of the routing table (by default SPI = gsi + 32). ``eventfd``: one of one's own
+        input of the routing table (after init(): intid = gsi + 32). ``eventfd``: one of one's own
         (non-blocking; it is duplicated); by default a new one. ``resample``: for level-triggered
         interrupts: True or an eventfd to be told when the guest has ended one; the line is lowered
         then. ``allow_unrouted``: binds a gsi that the routing table lacks (the kernel drops its
@@ -77,9 +77,15 @@ class Interrupts:
         Synchronization: any thread, also while vCPUs run.
         Source: api.rst 4.75; commit 174178fed338 ("KVM: arm/arm64: add irqfd support").
         """
-        number = gsi_of(intid, gsi)
+        if (intid is None) == (gsi is None):
+            raise TypeError("give exactly one of intid= and gsi=")
+        routing = self._core.routing
+        if intid is not None:
+            number = routing.gsi_of(check_spi(intid))
+        else:
+            number = check_int("gsi", gsi, 0, 2**32 - 1)
         if not allow_unrouted:
-            self._core.routing.check(number, resample=resample is not False)
+            routing.check(number, resample=resample is not False)
         made = Irqfd(self, self._core, number, eventfd, resample)
         self._children.hold(made)
         return made

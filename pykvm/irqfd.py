@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pykvm._vmcore import VmCore
     from pykvm.interrupts import Interrupts
 
-__all__ = ["Irqfd", "gsi_of"]
+__all__ = ["Irqfd", "check_spi"]
 
 _signal = lib.gate_signal
 
@@ -161,12 +161,8 @@ def _resample_eventfd(given: bool | int | HasFileno) -> EventFd | None:
     return EventFd() if given is True else EventFd.adopt(given)
 
 
-def gsi_of(intid: int | None, gsi: int | None) -> int:
-    """The input of the routing table that exactly one of the two means."""
-    if (intid is None) == (gsi is None):
-        raise TypeError("give exactly one of intid= and gsi=")
-    if intid is None:
-        return check_int("gsi", gsi, 0, 2**32 - 1)
+def check_spi(intid: int) -> int:
+    """The number of an SPI, or a ValueError that says what it is instead."""
     intid = check_int("intid", intid, 0, 2**32 - 1)
     if intid < FIRST_SPI:
         raise ValueError(
@@ -175,4 +171,4 @@ def gsi_of(intid: int | None, gsi: int | None) -> int:
         )
     if intid > LAST_SPI:
         raise ValueError(f"intid {intid} is no SPI (32 to 1019); for an LPI, route a gsi to an MSI")
-    return intid - FIRST_SPI
+    return intid

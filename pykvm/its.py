@@ -13,6 +13,7 @@ __all__ = ["VgicIts"]
 
 #: Where in its frame the ITS takes messages: GITS_TRANSLATER.
 DOORBELL_OFFSET = 0x1_0040
+_UNSET = 2**64 - 1
 
 
 class VgicIts(Device):
@@ -48,8 +49,13 @@ class VgicIts(Device):
 
     @property
     def doorbell(self) -> int:
-        """gpa to which devices send their messages (GITS_TRANSLATER): the address of an MSI."""
-        return self.addr + DOORBELL_OFFSET
+        """gpa to which devices send their messages (GITS_TRANSLATER): the address of an MSI.
+
+        ValueError while :attr:`addr` is unset.
+        """
+        if (addr := self.addr) == _UNSET:
+            raise ValueError("the ITS has no address yet: set its addr first")
+        return addr + DOORBELL_OFFSET
 
     def init(self) -> None:
         """KVM_SET_DEVICE_ATTR, CTRL_INIT: call it once the address is set.

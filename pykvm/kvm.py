@@ -140,7 +140,7 @@ class Kvm(Closing):
         """
         ipa_bits = check_int("ipa_bits", ipa_bits, 0, lib.KVM_VM_TYPE_ARM_IPA_SIZE_MASK)
         mmap_size = self.get_vcpu_mmap_size()
-        core = VmCore(-1, mmap_size, made_here=True)
+        core = VmCore(-1, mmap_size)
         core.receive(self._core, lib.create_vm, "KVM_CREATE_VM", ipa_bits, ipa_bits=ipa_bits)
         return VM(core)
 
@@ -156,7 +156,7 @@ class Kvm(Closing):
         if kind and kind != "kvm-vm":
             os.close(fd)
             raise ValueError(f"that descriptor is no VM but {kind}")
-        return VM(VmCore(fd, mmap_size, made_here=False))
+        return VM(VmCore(fd, mmap_size))
 
     def close(self) -> None:
         """Closes /dev/kvm. VMs made from it live on."""

@@ -22,16 +22,17 @@ class LevelLine:
     - somebody calls :meth:`ended` when :meth:`fileno` is readable: a selector, a thread in
       :meth:`wait`, or a task in :meth:`serve`.
 
-    Then no interrupt is lost, and none is raised while the line is up. The guest may find that
-    nobody wants service any more, where the device lost interest after raising; drivers expect
-    that of a level interrupt.
+    Then no interrupt is lost, none is raised while the line is up, and none that nobody wants. A
+    guest finds the device content only where it lost interest by itself, after it had raised.
 
-    ``wants`` is called without any lock held, from the threads that call update() and ended().
+    ``wants`` is called by whoever calls update() or ended(), with the line's lock held: else the
+    guest could be served between the question and the raise. So it must not wait for a lock that
+    a caller of update() holds; reading an attribute needs none.
 
     Synchronization: any thread; one consumer of the resamplefd at a time.
     """
 
-    __slots__ = ("_irqfd", "_lock", "_resample", "_up", "_wants")
+    __slots__ = ("_ends", "_irqfd", "_lock", "_resample", "_up", "_wants")
 
     def __init__(self, irqfd: Irqfd, wants: Callable[[], bool]) -> None:
         """``irqfd``: bound with ``resample=True`` (ValueError otherwise)."""
@@ -47,8 +48,10 @@ class LevelLine:
         self._irqfd = irqfd
         self._resample = irqfd.resample
         self._wants = wants
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may call update() in the middle of update().
+        self._lock = threading.RLock()
         self._up = False
+        self._ends = 0
 
     @property
     def irqfd(self) -> Irqfd:
@@ -60,15 +63,18 @@ class LevelLine:
         """Whether the line was raised and the guest has not ended the interrupt since."""
         return self._up
 
+    @property
+    def ends(self) -> int:
+        """How many ends of an interrupt were heard of so far."""
+        return self._ends
+
     def update(self) -> None:
         """Raises the line if the device wants service and the line is not up.
 
         Errors: as :meth:`Irqfd.inject`.
         """
-        if not self._wants():
-            return
         with self._lock:
-            if not self._up:
+            if not self._up and self._wants():
                 self._irqfd.inject()
                 self._up = True
 
@@ -78,11 +84,10 @@ class LevelLine:
         Returns: how many ends there were since the last call; 0 if none. Never blocks.
         """
         with self._lock:
-            ends = self._resample.read()
-            if ends:
+            if ends := self._resample.read():
                 self._up = False
-        if ends:
-            self.update()
+                self._ends += ends
+                self.update()
         return ends
 
     def fileno(self) -> int:
@@ -97,9 +102,10 @@ class LevelLine:
     async def serve(self) -> None:
         """Does what :meth:`ended` does, as an asyncio task, until it is cancelled."""
         self.update()
-        while True:
-            await self._resample.readable()
-            self.ended()
+        with self._resample._watched() as readable:
+            while True:
+                await readable()
+                self.ended()
 
     def __repr__(self) -> str:
         return f"<LevelLine {'up' if self._up else 'down'} of {self._irqfd!r}>"

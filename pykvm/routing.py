@@ -82,12 +82,16 @@ def pack_routes(routes: Iterable[Route]) -> tuple[Any, dict[int, Route]]:
 
 
 class RoutingShadow:
-    """The gsis that have a route, as far as one can know."""
+    """The gsis that have a route, as far as one can know.
+
+    Nothing is known of a VM made elsewhere, after a raw ioctl, and before the GIC's init(), where
+    the kernel itself refuses to bind.
+    """
 
     __slots__ = ("_routes",)
 
-    def __init__(self, *, known: bool) -> None:
-        self._routes: Mapping[int, Route] | None = {} if known else None
+    def __init__(self) -> None:
+        self._routes: Mapping[int, Route] | None = None
 
     def forget(self) -> None:
         """Something may have changed the table unseen: refuse nothing any more."""
@@ -102,6 +106,22 @@ class RoutingShadow:
         """The table was replaced."""
         self._routes = routes
 
+    def gsi_of(self, intid: int) -> int:
+        """The gsi that leads to this SPI: the last of several, which hears of its ends.
+
+        ValueError where there is none; as init() would route it where nothing is known.
+        """
+        if self._routes is None:
+            return intid - FIRST_SPI
+        spis = {r.intid: r.gsi for r in self._routes.values() if isinstance(r, SpiRoute)}
+        if intid not in spis:
+            shown = f"intid {_ranges(spis)}" if spis else "no SPI"
+            raise ValueError(
+                f"no gsi leads to intid {intid}: this VM's table has {shown}. Its signals would be "
+                f"dropped in silence; give the GIC more nr_irqs, or set_gsi_routing()"
+            )
+        return spis[intid]
+
     def check(self, gsi: int, *, resample: bool = False) -> None:
         """ValueError where signals of ``gsi``, or their ends, would go nowhere."""
         if gsi >= MAX_GSIS:
@@ -109,15 +129,14 @@ class RoutingShadow:
                 f"gsi {gsi} can have no route (the table ends at {MAX_GSIS - 1}): its signals "
                 f"would be dropped in silence. allow_unrouted=True binds it all the same"
             )
-        # An empty table: the GIC is missing or not initialised, and the kernel will say that.
-        if not self._routes:
+        if self._routes is None:
             return
         route = self._routes.get(gsi)
         if route is None:
             raise ValueError(
-                f"gsi {gsi} has no route: this VM's table has {_ranges(self._routes)}. Its signals "
-                f"would be dropped in silence; give the GIC more nr_irqs or set_gsi_routing(), or "
-                f"bind it all the same with allow_unrouted=True"
+                f"gsi {gsi} has no route: this VM's table has gsi {_ranges(self._routes) or '-'}. "
+                f"Its signals would be dropped in silence; give the GIC more nr_irqs or "
+                f"set_gsi_routing(), or bind it all the same with allow_unrouted=True"
             )
         if resample:
             self._check_resample(route)
@@ -141,7 +160,7 @@ class RoutingShadow:
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """Numbers for a person: ``gsi 0-95, 100``."""
+    """Numbers for a person: ``0-95, 100``."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:
@@ -149,4 +168,4 @@ def _ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number, number])
     shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:5]]
-    return "gsi " + ", ".join(shown) + (", …" if len(runs) > 5 else "")
+    return ", ".join(shown) + (", …" if len(runs) > 5 else "")

@@ -261,6 +261,7 @@ CALLS: list[Call] = [
     Call("Irqfd.trigger", "irqfd", closed=None),
     Call("LevelLine", "", {"irqfd": (_LEVEL_IRQFD, _LEVEL), "wants": (bool, _WANTS)}),
     Call("LevelLine.ended", "line"),
+    Call("LevelLine.ends", "line", closed=None),
     Call("LevelLine.fileno", "line"),
     Call("LevelLine.irqfd", "line", closed=None),
     Call("LevelLine.serve", "line", awaited=True),

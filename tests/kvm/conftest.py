@@ -46,12 +46,12 @@ def machine() -> Iterator[Callable[..., Machine]]:
 
 @pytest.fixture
 def alarms() -> Iterator[Callable[..., None]]:
-    """Lets a function run as a signal handler, again and again until the test ends, or once."""
+    """Lets a function run as a signal handler, again and again until the test ends."""
     before = signal.getsignal(signal.SIGALRM)
 
-    def start(handler: Callable[[], object], seconds: float = 0.01, *, again: bool = True) -> None:
+    def start(handler: Callable[[], object], seconds: float = 0.01) -> None:
         signal.signal(signal.SIGALRM, lambda *_: handler())
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds if again else 0)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
     yield start
     signal.setitimer(signal.ITIMER_REAL, 0)

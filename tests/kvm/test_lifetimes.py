@@ -82,7 +82,7 @@ def test_what_an_interrupted_call_made_is_closed(kvm: Kvm) -> None:
         raise KeyboardInterrupt
 
     with unchanged():
-        core = VmCore(-1, 0, made_here=True)
+        core = VmCore(-1, 0)
         with pytest.raises(KeyboardInterrupt):
             core.receive(kvm._core, create_and_be_interrupted, "KVM_CREATE_VM")
         del core
