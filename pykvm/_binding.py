@@ -33,6 +33,7 @@ class Binding(Closing):
         try:
             self._assign(core)
         except BaseException:
+            self._let_go()
             self._event.close()
             raise
         self._event._bound_to = type(self).__name__
@@ -43,6 +44,9 @@ class Binding(Closing):
 
     def _deassign(self, core: VmCore) -> None:
         """Takes it back."""
+
+    def _let_go(self) -> None:
+        """Gives up what else it holds, after KVM and before the eventfd."""
 
     @property
     def closed(self) -> bool:
@@ -60,6 +64,7 @@ class Binding(Closing):
         try:
             core.take_back(lambda: self._deassign(core))
         finally:
+            self._let_go()
             self._event._bound_to = ""
             self._event.close()
 

@@ -131,7 +131,7 @@ class Irqfd(Binding):
         self._identity = identity
 
     def _let_go(self) -> None:
-        """What this one held beside the registration."""
+        # While the eventfd is open: once it is closed, the kernel gives its id to the next one.
         if self._identity is not None and _bound.get(self._identity) is self:
             del _bound[self._identity]
         self._identity = None
@@ -145,10 +145,7 @@ class Irqfd(Binding):
         A signal written after this has returned never reaches the guest; what was pending may
         still be taken. With ``resample`` the line is lowered, without it a level line stays up.
         """
-        try:
-            super().close()
-        finally:
-            self._let_go()
+        super().close()
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""

@@ -8,6 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from guests import arguments
+from tally import wait_for
+
+import pykvm
+from tests.arm64.conftest import PATIENCE
+from tests.arm64.spis import Tiny, arrives, ready, started
+from tests.properties import holds
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
@@ -33,7 +42,7 @@ def test_the_interrupt() -> None:
         "vm.create_vcpu(0).arm_vcpu_init([VcpuFeature.PSCI_0_2])\n"
     )
     program = blocks()[1]
-    if not _has_gicv3():
+    if not holds("vgicv3"):
         program = program.replace("redist_addr = 0x080A_0000", "cpu_addr = 0x0801_0000")
     done = subprocess.run(
         [sys.executable, "-c", setup + program + "vm.close()\n"],
@@ -42,8 +51,24 @@ def test_the_interrupt() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def _has_gicv3() -> bool:
-    from pykvm import DeviceType, Kvm
+def test_the_level_line(tiny: Tiny) -> None:
+    machine = started(tiny, trigger="level", ack_device=True)
+    queue: list[str] = []
+    with machine.running(lambda exit: queue.clear()):
+        ready(machine)
+        exec(blocks()[2], {**vars(pykvm), "vm": machine.vm, "queue": queue})
+        assert arrives(machine, 1)
+    assert not queue
 
-    with Kvm() as kvm, kvm.create_vm() as vm:
-        return vm.has_device(DeviceType.ARM_VGIC_V3)
+
+@pytest.mark.needs("its")
+def test_the_msi(tiny: Tiny) -> None:
+    before, _, after = blocks()[3].partition("vm.set_gsi_routing")
+    machine = tiny("lpi")
+    stage = {**vars(pykvm), "vm": machine.vm}
+    exec(before, stage)
+    machine.set_registers(arguments.lpi(device_id=8))
+    with machine.running():
+        ready(machine)
+        exec("vm.set_gsi_routing" + after, stage)
+        assert wait_for(lambda: machine.report.lpi_ended(0), 2, PATIENCE)

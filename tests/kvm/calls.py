@@ -38,7 +38,7 @@ class Call(NamedTuple):
     def needs(self) -> tuple[str, ...]:
         """What of a host the object needs."""
         v3 = ("vgicv3",)
-        own = {"vgicv2": ("vgicv2",), "vgicv3": v3, "its": v3, "vgic": ("arm64",)}
+        own = {"vgicv2": ("vgicv2",), "vgicv3": v3, "its": v3, "placed_its": v3, "vgic": ("arm64",)}
         return own.get(self.on, ())
 
     @property
@@ -286,7 +286,7 @@ CALLS: list[Call] = [
     Call("Vgic.trigger_of", "vgic", {"intid": (40, Int(32, 1019))}),
     Call("VgicIts.addr", "its"),
     Call("VgicIts.addr=", "its", {"addr": (0x8080000, Int(0, U64))}),
-    Call("VgicIts.doorbell", "its"),
+    Call("VgicIts.doorbell", "placed_its"),
     Call("VgicIts.init", "its"),
     Call("VgicV2.cpu_addr", "vgicv2"),
     Call("VgicV2.cpu_addr=", "vgicv2", {"cpu_addr": (0x8010000, Int(0, U64))}),

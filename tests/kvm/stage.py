@@ -106,6 +106,10 @@ class Stage:
     def _make_its(self) -> Any:
         return self._undo.enter_context(self["vm"].create_its())
 
+    def _make_placed_its(self) -> Any:
+        self["its"].addr = 0x8080000
+        return self["its"]
+
     def _make_device(self) -> Any:
         return self._undo.enter_context(self["vm"].create_device(DeviceType.VFIO))
 

@@ -7,6 +7,7 @@ That a guest takes the interrupt is proven on arm64, in tests/arm64.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from pykvm import (
     KvmBusyError,
     KvmError,
     KvmWouldBlockError,
+    LevelLine,
 )
 from tests.kvm.footprint import unchanged
 from tests.kvm.machines import ARM64
@@ -93,6 +95,74 @@ def test_one_eventfd_one_interrupt(wired: VM) -> None:
                 wired.irqfd(gsi=9, eventfd=again)
         first.close()
         wired.irqfd(gsi=9, eventfd=ours)
+
+
+def test_one_eventfd_one_interrupt_in_all_vms(kvm: Kvm, wired: VM) -> None:
+    """Kernels before 6.17 take a second VM's and never deliver there."""
+    with kvm.create_vm() as other, EventFd() as ours:
+        first = wired.irqfd(gsi=8, eventfd=ours)
+        with unchanged(), pytest.raises(KvmBusyError, match=r"already feeds <Irqfd gsi 8>"):
+            other.irqfd(gsi=8, eventfd=ours)
+        first.close()
+        with pytest.raises(KvmError, match=r"interrupt controller|GIC"):  # the kernel's answer
+            other.irqfd(gsi=8, eventfd=ours)
+        with wired.irqfd(gsi=8, eventfd=ours):
+            pass
+
+
+def test_an_eventfd_of_its_own_is_never_taken_for_another(wired: VM) -> None:
+    """The kernel gives the id of a closed eventfd to the next one, in whatever thread."""
+
+    def churn(gsi: int) -> None:
+        for _ in range(100):
+            wired.irqfd(gsi=gsi).close()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with unchanged(), workers(*[lambda gsi=gsi: churn(gsi) for gsi in range(3)]):
+            pass
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize(
+    ("resample", "error", "words"),
+    [
+        (None, TypeError, r"int or have fileno\(\); got NoneType"),
+        (-1, ValueError, "-1 is no descriptor"),
+        (2**31 - 1, ValueError, "2147483647 is not open"),
+        ("same", ValueError, "are the same eventfd: each end would raise the interrupt anew"),
+    ],
+)
+def test_bad_resamplefds(wired: VM, resample: Any, error: type[Exception], words: str) -> None:
+    with EventFd() as ours, unchanged(), pytest.raises(error, match=words):
+        wired.irqfd(gsi=8, eventfd=ours, resample=ours if resample == "same" else resample)
+
+
+def test_a_bad_eventfd_leaves_no_resamplefd(wired: VM) -> None:
+    with unchanged(), pytest.raises(ValueError, match="is not open"):
+        wired.irqfd(gsi=8, eventfd=2**31 - 1, resample=True)
+
+
+def test_life_with_a_resamplefd(wired: VM) -> None:
+    with EventFd() as ours, unchanged():
+        for given in True, ours, ours.fileno():
+            with wired.irqfd(gsi=8, resample=given) as irqfd:
+                assert repr(irqfd) == "<Irqfd gsi 8 resample>"
+                assert irqfd.resample is not None
+                with pytest.raises(KvmBusyError, match="belongs to an Irqfd: close that"):
+                    irqfd.resample.close()
+                kept = irqfd.resample
+                assert kept.fileno() != ours.fileno()
+            assert kept.closed
+        with wired.irqfd(gsi=8) as irqfd:
+            assert irqfd.resample is None
+
+
+def test_a_level_line_needs_a_resamplefd(wired: VM) -> None:
+    with pytest.raises(ValueError, match=r"vm.irqfd\(…, resample=True\)"):
+        LevelLine(wired.irqfd(gsi=8), lambda: True)
 
 
 def test_close_unbinds_while_others_have_the_eventfd(wired: VM) -> None:

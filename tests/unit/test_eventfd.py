@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import selectors
@@ -96,6 +97,68 @@ def test_close_ends_a_wait_in_another_thread() -> None:
     with workers(wait, wait):
         waiting.wait(PATIENCE)
         eventfd.close()
+
+
+def test_poll_takes_nothing() -> None:
+    with EventFd() as eventfd:
+        assert not eventfd.poll(0)
+        eventfd.signal(3)
+        assert eventfd.poll()
+        assert eventfd.poll(0)
+        assert eventfd.read() == 3
+
+
+def test_awaited() -> None:
+    async def main() -> list[int]:
+        with EventFd() as eventfd:
+            eventfd.signal(5)
+            await eventfd.readable()
+            await eventfd.readable()
+            found = [await eventfd]
+            later = asyncio.get_running_loop().call_later(0.02, eventfd.signal, 7)
+            found.append(await eventfd)
+            assert not later.cancelled()
+            return found
+
+    with unchanged():
+        assert asyncio.run(main()) == [5, 7]
+
+
+def test_awaited_by_several_tasks() -> None:
+    """Each signal is taken once, whoever waits."""
+
+    async def take(eventfd: EventFd) -> int:
+        return await eventfd
+
+    async def main() -> None:
+        with EventFd() as eventfd:
+            tasks = [asyncio.create_task(take(eventfd)) for _ in range(3)]
+            for _ in tasks:
+                await asyncio.sleep(0.02)
+                eventfd.signal()
+                await asyncio.sleep(0.02)
+            assert await asyncio.gather(*tasks) == [1, 1, 1]
+
+    with unchanged():
+        asyncio.run(main())
+
+
+def test_a_wait_in_asyncio_ends_with_the_eventfd_or_the_task() -> None:
+    async def main() -> None:
+        eventfd = EventFd()
+        closed, cancelled = (asyncio.create_task(eventfd.readable()) for _ in range(2))
+        await asyncio.sleep(0.02)
+        cancelled.cancel()
+        eventfd.close()
+        stranger = os.eventfd(1)  # gets the number
+        with pytest.raises(ClosedError):
+            await closed
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        os.close(stranger)
+
+    with unchanged():
+        asyncio.run(main())
 
 
 def test_adopt() -> None:
