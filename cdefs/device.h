@@ -26,6 +26,7 @@ struct kvm_device_attr { /* 3.10 */
 #define KVM_DEV_ARM_VGIC_GRP_DIST_REGS 1 /* 3.14 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_NR_IRQS 3 /* 3.18 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_CTRL 4 /* 4.0 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ 9 /* 6.15 arm64 */
 #define KVM_DEV_ARM_VGIC_CTRL_INIT 0 /* 4.0 arm64 */
 
 /* Attributes of KVM_DEV_ARM_VGIC_GRP_ADDR. */

@@ -24,8 +24,14 @@ _GICD_ICFGR = 0xC00
 class Vgic(Device):
     """A virtual GIC; see :class:`VgicV2` and :class:`VgicV3`.
 
-    Addresses are guest physical, in bytes. Each can be set once, also after :meth:`init`, and must
-    be there before the first run.
+    The order that always works: create every vCPU, make the GIC, set nr_irqs and addresses,
+    :meth:`init`; then GSI routing, irqfds and attributes of vCPUs that name interrupts; then run.
+
+    - vCPUs come before init(), which fixes their number.
+    - nr_irqs (and a GICv3's maint_irq) can be set before init() alone.
+    - Addresses are guest physical, in bytes. Each can be set once, also after init(), and must be
+      there before the first run: a missing one kills the VM (ENXIO from KVM_RUN).
+    - init() replaces the routing table; without init() irqfds are refused (EAGAIN).
 
     Synchronization: any thread; its attributes answer EBUSY while a vCPU is inside a call.
     """
@@ -175,6 +181,22 @@ class VgicV3(Vgic):
     @redist_addr.setter
     def redist_addr(self, gpa: int) -> None:
         self._set_addr("redist_addr", lib.KVM_VGIC_V3_ADDR_TYPE_REDIST, gpa)
+
+    @property
+    def maint_irq(self) -> int:
+        """INTID of the PPI by which a guest that is a hypervisor hears of its own virtual GIC.
+
+        0 while unset: init() then takes 25. Before init() alone; since Linux 6.15.
+        Errors: EINVAL no PPI (16 to 31), EBUSY initialised, ENXIO an older kernel.
+        Source: devices/arm-vgic-v3.rst, KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ.
+        """
+        data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, bytes(4))
+        return int.from_bytes(data, "little")
+
+    @maint_irq.setter
+    def maint_irq(self, intid: int) -> None:
+        intid = check_int("maint_irq", intid, 0, 2**32 - 1)
+        self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, struct.pack("=I", intid))
 
     def add_redist_region(self, gpa: int, count: int, *, index: int) -> None:
         """KVM_SET_DEVICE_ATTR, a region of ``count`` redistributors at ``gpa``.

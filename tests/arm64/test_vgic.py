@@ -25,6 +25,7 @@ from tests.arm64.conftest import refused
 
 UNSET = 2**64 - 1
 SET = "KVM_SET_DEVICE_ATTR"
+GRP_MAINT_IRQ = 9
 
 
 def test_the_host_has_exactly_the_gics_that_it_says(vm: VM) -> None:
@@ -181,3 +182,23 @@ def test_a_closed_gic_stays_in_its_vm(vm: VM, vgic: Vgic) -> None:
     vm.irq_line(40, 1)
     with pytest.raises(ValueError, match="closed"):
         _ = vgic.nr_irqs
+
+
+@pytest.mark.needs("vgicv3")
+def test_the_maintenance_interrupt(vgic: Vgic) -> None:
+    assert isinstance(vgic, VgicV3)
+    if not vgic.has_device_attr(GRP_MAINT_IRQ, 0):
+        with refused(errno.ENXIO, SET):
+            vgic.maint_irq = 26
+        with refused(errno.ENXIO, "KVM_GET_DEVICE_ATTR"):
+            _ = vgic.maint_irq
+        return
+    assert vgic.maint_irq == 0
+    for wrong in (15, 32, 2**32 - 1):
+        with refused(errno.EINVAL, SET):
+            vgic.maint_irq = wrong
+    vgic.maint_irq = 26
+    assert vgic.maint_irq == 26
+    vgic.init()
+    with refused(errno.EBUSY, SET):
+        vgic.maint_irq = 27

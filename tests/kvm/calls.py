@@ -303,6 +303,8 @@ CALLS: list[Call] = [
     ),
     Call("VgicV3.dist_addr", "vgicv3"),
     Call("VgicV3.dist_addr=", "vgicv3", {"dist_addr": (0x8000000, Int(0, U64))}),
+    Call("VgicV3.maint_irq", "vgicv3"),
+    Call("VgicV3.maint_irq=", "vgicv3", {"maint_irq": (25, Int(0, U32))}),
     Call("VgicV3.redist_addr", "vgicv3"),
     Call("VgicV3.redist_addr=", "vgicv3", {"redist_addr": (0x80A0000, Int(0, U64))}),
     Call("reg_id", "", {"reg": ("pc", _REG)}),
