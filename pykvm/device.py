@@ -6,9 +6,9 @@ from __future__ import annotations
 import errno
 import weakref
 from collections.abc import Callable
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from pykvm._described import Described
 from pykvm._descriptor import Closing, Descriptor, check_int, octets
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
@@ -23,21 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["Device", "DeviceType", "type_name"]
 
 
-class DeviceType(IntEnum):
+class DeviceType(Described):
     """What KVM_CREATE_DEVICE can make on arm64."""
 
-    VFIO = 4
-    """Binds VFIO groups to the VM. Since 3.14."""
-    ARM_VGIC_V2 = 5
-    """A GICv2, for up to 8 vCPUs. Since 3.14."""
-    ARM_VGIC_V3 = 7
-    """A GICv3. Since 4.0."""
-    ARM_VGIC_ITS = 8
-    """An interrupt translation service beside a GICv3. Since 4.8."""
-    ARM_PV_TIME = 10
-    """A number only: stolen time is an attribute of the vCPU, and no kernel makes this device."""
-    ARM_VGIC_V5 = 16
-    """A GICv5. Since 7.1."""
+    VFIO = 4, "Binds VFIO groups to the VM. Since 3.14."
+    ARM_VGIC_V2 = 5, "A GICv2, for up to 8 vCPUs. Since 3.14."
+    ARM_VGIC_V3 = 7, "A GICv3. Since 4.0."
+    ARM_VGIC_ITS = 8, "An interrupt translation service beside a GICv3. Since 4.8."
+    ARM_PV_TIME = (
+        10,
+        "A number only: stolen time is an attribute of the vCPU, and no kernel makes this device.",
+    )
+    ARM_VGIC_V5 = 16, "A GICv5. Since 7.1."
 
 
 class Device(Closing):

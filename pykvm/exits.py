@@ -6,9 +6,9 @@ Each is an immutable copy: it stays true when the vCPU runs on.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any, NamedTuple
 
+from pykvm._described import Described
 from pykvm._native import ffi, lib
 
 __all__ = [
@@ -24,19 +24,17 @@ __all__ = [
 ]
 
 
-class SystemEventType(IntEnum):
+class SystemEventType(Described):
     """What a :class:`SystemEvent` asks for."""
 
-    SHUTDOWN = 1
-    """PSCI SYSTEM_OFF or SYSTEM_OFF2. Every vCPU is stopped."""
-    RESET = 2
-    """PSCI SYSTEM_RESET or SYSTEM_RESET2. Every vCPU is stopped until it is initialised again."""
-    CRASH = 3
-    """Never made by arm64."""
-    WAKEUP = 4
-    """A suspended vCPU has something to wake for."""
-    SUSPEND = 5
-    """PSCI SYSTEM_SUSPEND, where the VM asked to be told."""
+    SHUTDOWN = 1, "PSCI SYSTEM_OFF or SYSTEM_OFF2. Every vCPU is stopped."
+    RESET = (
+        2,
+        "PSCI SYSTEM_RESET or SYSTEM_RESET2. Every vCPU is stopped until it is initialised again.",
+    )
+    CRASH = 3, "Never made by arm64."
+    WAKEUP = 4, "A suspended vCPU has something to wake for."
+    SUSPEND = 5, "PSCI SYSTEM_SUSPEND, where the VM asked to be told."
 
 
 class MmioRead(NamedTuple):

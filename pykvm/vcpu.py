@@ -6,9 +6,9 @@ from __future__ import annotations
 import errno
 import mmap
 from collections.abc import Iterable
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from pykvm._described import Described
 from pykvm._descriptor import Closing, Descriptor, check_int, duplicate, octets
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
@@ -28,29 +28,19 @@ _ALL_ONES = 2**64 - 1
 _get_one_reg = lib.get_one_reg
 
 
-class VcpuFeature(IntEnum):
+class VcpuFeature(Described):
     """What :meth:`Vcpu.arm_vcpu_init` can give a vCPU: bit numbers."""
 
-    POWER_OFF = 0
-    """Starts stopped, until PSCI CPU_ON. May differ from one vCPU to the next."""
-    EL1_32BIT = 1
-    """AArch32 guest kernel. Needs ARM_EL1_32BIT."""
-    PSCI_0_2 = 2
-    """PSCI 0.2 and newer, served by the kernel. Needs ARM_PSCI_0_2."""
-    PMU_V3 = 3
-    """Performance monitor. Needs ARM_PMU_V3, and a set-up before the first run."""
-    SVE = 4
-    """Scalable vectors. Needs ARM_SVE, and to be finalised."""
-    PTRAUTH_ADDRESS = 5
-    """Pointer authentication of addresses; only together with PTRAUTH_GENERIC."""
-    PTRAUTH_GENERIC = 6
-    """Generic pointer authentication; only together with PTRAUTH_ADDRESS."""
-    HAS_EL2 = 7
-    """The guest is a hypervisor. Needs ARM_EL2."""
-    HAS_EL2_E2H0 = 8
-    """A guest hypervisor without VHE. Needs ARM_EL2_E2H0."""
-    PMU_V3_STRICT = 9
-    """No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."""
+    POWER_OFF = 0, "Starts stopped, until PSCI CPU_ON. May differ from one vCPU to the next."
+    EL1_32BIT = 1, "AArch32 guest kernel. Needs ARM_EL1_32BIT."
+    PSCI_0_2 = 2, "PSCI 0.2 and newer, served by the kernel. Needs ARM_PSCI_0_2."
+    PMU_V3 = 3, "Performance monitor. Needs ARM_PMU_V3, and a set-up before the first run."
+    SVE = 4, "Scalable vectors. Needs ARM_SVE, and to be finalised."
+    PTRAUTH_ADDRESS = 5, "Pointer authentication of addresses; only together with PTRAUTH_GENERIC."
+    PTRAUTH_GENERIC = 6, "Generic pointer authentication; only together with PTRAUTH_ADDRESS."
+    HAS_EL2 = 7, "The guest is a hypervisor. Needs ARM_EL2."
+    HAS_EL2_E2H0 = 8, "A guest hypervisor without VHE. Needs ARM_EL2_E2H0."
+    PMU_V3_STRICT = 9, "No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."
 
 
 class Vcpu(Closing):
