@@ -15,7 +15,7 @@ __all__ = ["main"]
 def _probe(options: argparse.Namespace) -> int:
     from pykvm.probe import collect
 
-    facts = collect(options.device)
+    facts = collect(options.device, selftest=options.selftest)
     if options.json:
         print(json.dumps(facts, indent=2))
     else:
@@ -32,6 +32,9 @@ def main(words: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     probe = commands.add_parser("probe", help="what can this host's KVM do?")
     probe.add_argument("--json", action="store_true", help="for programs")
+    probe.add_argument(
+        "--selftest", action="store_true", help="also try interrupts, with a tiny guest"
+    )
     probe.add_argument("--device", default="/dev/kvm", metavar="PATH", help="default: /dev/kvm")
     probe.set_defaults(do=_probe)
     options = parser.parse_args(words)

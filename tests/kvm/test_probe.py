@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The probe on a host with KVM, and on the same host where something stands in its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pykvm import Cap, DeviceType, Kvm
+from pykvm.probe import collect
+from tests.kvm.footprint import unchanged
+from tests.kvm.processes import PATIENCE, forked
+
+_NOBODY = 65534
+#: A group that no host has.
+_STRANGERS = 54321
+
+Node = Callable[..., Path]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """Makes KVM's node once more, with other permissions, where an ordinary user can reach it."""
+    folder = tmp_path
+    while folder != folder.parent and folder.stat().st_uid == os.geteuid():
+        folder.chmod(folder.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
+        folder = folder.parent
+
+    def make(mode: int, group: int = 0, minor: int | None = None) -> Path:
+        path = tmp_path / "kvm"
+        number = Path("/dev/kvm").stat().st_rdev
+        os.mknod(path, stat.S_IFCHR, number if minor is None else os.makedev(10, minor))
+        os.chown(path, 0, group)
+        path.chmod(mode)
+        return path
+
+    return make
+
+
+def as_nobody(path: Path, *groups: int) -> dict[str, Any]:
+    """What the probe tells an ordinary user who is in these groups."""
+
+    def child() -> dict[str, Any]:
+        os.setgroups(groups)
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+        return collect(str(path))
+
+    told: dict[str, Any] = forked(child)
+    return told
+
+
+def gap(told: dict[str, Any], name: str) -> dict[str, str]:
+    """What is missing by that name."""
+    (found,) = [gap for gap in told["missing"] if gap["name"] == name]
+    assert isinstance(found, dict)
+    return found
+
+
+def in_namespace(*mounts: str) -> dict[str, Any]:
+    """What the command says after these mounts, which nobody else sees."""
+    command = f"exec {sys.executable} -m pykvm.cli probe --json"
+    ended = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", "; ".join([*mounts, command])],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    told: dict[str, Any] = json.loads(ended.stdout)
+    return told
+
+
+def test_what_a_host_with_kvm_tells() -> None:
+    with unchanged():
+        told = collect()
+    assert (told["kvm"], told["api_version"]) == (True, 12)
+    assert told["limits"]["memory_slots"] > 30
+    assert (told["irqfd"]["works"], told["irqfd"]["resample"]) == (True, True)
+    assert [cap["number"] for cap in told["capabilities"]] == list(Cap)
+    assert [device["type"] for device in told["devices"]] == list(DeviceType)
+    json.dumps(told)
+
+
+def test_it_tells_what_the_calls_answer() -> None:
+    told = {cap["name"]: cap for cap in collect()["capabilities"]}
+    assert told["KVM_CAP_IRQFD"]["meaning"] == Cap.IRQFD.__doc__
+    with Kvm() as kvm, kvm.create_vm() as vm:
+        for cap in (Cap.NR_MEMSLOTS, Cap.IRQFD, Cap.MAX_VCPUS, Cap.ARM_SVE):
+            entry = told[f"KVM_CAP_{cap.name}"]
+            assert entry["system"] == kvm.check_extension(cap)
+            assert entry["vm"] == vm.check_extension(cap)
+
+
+@pytest.mark.needs("x86_64")
+def test_the_neutral_half() -> None:
+    told = collect(selftest=True)
+    assert "x86_64" in gap(told, "arm64")["what"]
+    assert (told["gics"], told["ipa_bits"]) == ([], None)
+    assert told["irqfd"]["by"] == "capability"
+    assert {(r["result"], "x86_64" in r["why"]) for r in told["selftest"]} == {("impossible", True)}
+
+
+def test_no_node_of_that_name_but_kvm_s_own() -> None:
+    found = gap(collect("/dev/no-such-kvm"), "node")
+    assert "/dev/kvm" in found["why"]
+    assert "/dev/kvm" in found["remedy"]
+
+
+def test_a_dev_without_kvm() -> None:
+    told = in_namespace("mount -t tmpfs none /dev")
+    assert not told["kvm"]
+    found = gap(told, "node")
+    assert found["what"] == "There is no /dev/kvm, though this kernel has KVM."
+    assert "--device /dev/kvm" in found["remedy"]
+
+
+def test_a_dev_without_kvm_and_nothing_to_learn_from() -> None:
+    told = in_namespace("mount -t tmpfs none /dev", "mount -t tmpfs none /proc")
+    found = gap(told, "node")
+    assert found["what"] == "There is no /dev/kvm."
+    assert "kernel lacks KVM, or (in a container)" in found["why"]
+
+
+def test_a_file_system_without_devices() -> None:
+    told = in_namespace(
+        "mount -t tmpfs -o nodev none /dev", "mknod /dev/kvm c 10 232", "chmod 666 /dev/kvm"
+    )
+    assert "mounted with nodev" in gap(told, "permission")["why"]
+
+
+def test_a_node_without_a_driver(node: Node) -> None:
+    found = gap(collect(str(node(0o666, minor=250))), "node")
+    assert "no KVM behind it" in found["what"]
+    assert "mknod" in found["remedy"]
+
+
+def test_a_group_to_join(node: Node) -> None:
+    path = node(0o660, _STRANGERS)
+    found = gap(as_nobody(path), "permission")
+    assert f"{_STRANGERS}, mode 0660" in found["why"]
+    assert found["remedy"].startswith(f"sudo usermod -aG {_STRANGERS} ")
+
+
+def test_no_group_to_join(node: Node) -> None:
+    path = node(0o600)
+    found = gap(as_nobody(path), "permission")
+    assert "root:root, mode 0600" in found["why"]
+    assert f"sudo chown root:kvm {path} && sudo chmod 0660 {path}" in found["remedy"]
+
+
+def test_a_group_that_may_only_read(node: Node) -> None:
+    found = gap(as_nobody(node(0o640, _STRANGERS), _STRANGERS), "permission")
+    assert "sudo chmod 0660" in found["remedy"]
+
+
+@pytest.mark.parametrize(("mode", "groups"), [(0o660, (_STRANGERS,)), (0o666, ())])
+def test_an_ordinary_user_who_may(node: Node, mode: int, groups: tuple[int, ...]) -> None:
+    told = as_nobody(node(mode, _STRANGERS), *groups)
+    assert told["kvm"]
+    assert "permission" not in [gap["name"] for gap in told["missing"]]
+
+
+def test_a_session_older_than_the_membership(node: Node, tmp_path: Path) -> None:
+    """In a namespace whose list of groups has the user already."""
+    path = node(0o660, _STRANGERS)
+    groups = tmp_path / "group"
+    groups.write_text(f"root:x:0:\nstrangers:x:{_STRANGERS}:nobody\n", encoding="ascii")
+    users = tmp_path / "passwd"
+    accounts = f"root:x:0:0::/root:/bin/sh\nnobody:x:{_NOBODY}:{_NOBODY}::/:/bin/false\n"
+    users.write_text(accounts, encoding="ascii")
+    script = (
+        "import json, os\nfrom pykvm.probe import collect\n"
+        f"os.setgroups([]); os.setgid({_NOBODY}); os.setuid({_NOBODY})\n"
+        f"print(json.dumps(collect({str(path)!r})))\n"
+    )
+    ended = subprocess.run(
+        [
+            "unshare", "--mount", "sh", "-ec",
+            'mount --bind "$1" /etc/group; mount --bind "$2" /etc/passwd; exec "$3" -c "$4"',
+            "sh", groups, users, sys.executable, script,
+        ],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    found = gap(json.loads(ended.stdout), "permission")
+    assert "root:strangers, mode 0660; you are nobody" in found["why"]
+    assert "newgrp strangers" in found["remedy"]
