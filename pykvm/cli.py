@@ -43,7 +43,3 @@ def main(words: list[str] | None = None) -> int:
     except (KvmError, ImportError) as failure:
         print(f"pykvm: {failure}", file=sys.stderr)
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,4 +3,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ("tests.plugin.needs", "tests.plugin.record", "tests.plugin.host")
+pytest_plugins = (
+    "tests.plugin.needs",
+    "tests.plugin.record",
+    "tests.plugin.host",
+    "tests.plugin.slices",
+)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """LevelLine, raced: work arrives while the guest serves, and none is lost or announced twice.
 
-Each test is a slice; PYKVM_INTERRUPTS makes it longer (``make soak``).
+Each test is a slice of an endless run; ``make soak`` takes longer ones.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import selectors
 import threading
 from collections.abc import Callable, Iterator
@@ -23,9 +22,6 @@ from tests.arm64.conftest import PATIENCE
 from tests.arm64.spis import INTID, Tiny, ready, started
 from tests.kvm.threads import workers
 
-#: Pieces of work in each test.
-SLICE = int(os.environ.get("PYKVM_INTERRUPTS", "1000"))
-
 
 class Device:
     """It has work for the guest, which takes one piece for each interrupt.
@@ -34,8 +30,9 @@ class Device:
     adds some from another one. ``idle`` counts interrupts that found nothing to do.
     """
 
-    def __init__(self, machine: TinyVm) -> None:
+    def __init__(self, machine: TinyVm, amount: int) -> None:
         self.machine = machine
+        self.amount = amount
         self.lock = threading.Lock()
         self.work = 0
         self.done = 0
@@ -66,28 +63,30 @@ class Device:
         with self.machine.running(self.serve):
             ready(self.machine)
             yield
-            assert wait_for(lambda: self.machine.report.ended(INTID), SLICE, PATIENCE)
+            assert wait_for(lambda: self.machine.report.ended(INTID), self.amount, PATIENCE)
         report = self.machine.report
-        assert (self.work, self.done, self.idle) == (0, SLICE, 0)
-        assert (report.taken(INTID), report.ended(INTID), report.spurious) == (SLICE, SLICE, 0)
+        assert (self.work, self.done, self.idle) == (0, self.amount, 0)
+        assert report.taken(INTID) == report.ended(INTID) == self.amount
+        assert not report.spurious
 
     def submit_all(self) -> None:
         """Work in pieces and in heaps, as fast as it goes but never far ahead."""
         sent = 0
-        while sent < SLICE:
-            amount = min(1 + sent % 3, SLICE - sent)
+        while sent < self.amount:
+            amount = min(1 + sent % 3, self.amount - sent)
             self.submit(amount)
             sent += amount
             assert wait_for(lambda: self.done, sent - 5, PATIENCE)
 
 
 @pytest.fixture
-def device(tiny: Tiny) -> Device:
-    return Device(started(tiny, INTID, trigger="level", ack_device=True, read_status=True))
+def device(tiny: Tiny, interrupts: int) -> Device:
+    machine = started(tiny, INTID, trigger="level", ack_device=True, read_status=True)
+    return Device(machine, interrupts)
 
 
 def finished(device: Device) -> Callable[[], bool]:
-    return lambda: device.done >= SLICE and not device.line.up
+    return lambda: device.done >= device.amount and not device.line.up
 
 
 def test_with_a_thread(device: Device) -> None:
@@ -124,7 +123,7 @@ def test_with_asyncio(device: Device) -> None:
 
 def test_several_submitters_and_listeners_that_are_too_many(device: Device) -> None:
     """The protocol holds from any thread; who finds nothing to hear just goes on."""
-    share = SLICE // 4
+    share = device.amount // 4
 
     def hear() -> None:
         while not finished(device)():
@@ -134,7 +133,7 @@ def test_several_submitters_and_listeners_that_are_too_many(device: Device) -> N
         for _ in range(amount):
             device.submit()
 
-    shares = [share, share, share, SLICE - 3 * share]
+    shares = [share, share, share, device.amount - 3 * share]
     bodies = [lambda amount=amount: submit(amount) for amount in shares]
     with device.served(), workers(hear, hear, *bodies):
         pass

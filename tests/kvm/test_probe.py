@@ -67,7 +67,7 @@ def gap(told: dict[str, Any], name: str) -> dict[str, str]:
 
 def in_namespace(*mounts: str) -> dict[str, Any]:
     """What the command says after these mounts, which nobody else sees."""
-    command = f"exec {sys.executable} -m pykvm.cli probe --json"
+    command = f"exec {sys.executable} -m pykvm probe --json"
     ended = subprocess.run(
         ["unshare", "--mount", "sh", "-ec", "; ".join([*mounts, command])],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,

@@ -108,6 +108,8 @@ class _Host:
         option = self._config.getoption
         words = ["--tb", option("tbstyle")] + ["--showlocals"] * bool(option("showlocals"))
         words += ["-v"] * self._config.get_verbosity()
+        if interrupts := option("interrupts", 0):
+            words += ["--interrupts", str(interrupts)]
         host_words = shlex.split(option("lab"))
         self._run = LabRun(self._away, host_words, words, lab=LAB, top=self._config.rootpath)
         self._events = self._run.events()

@@ -18,7 +18,7 @@ import pytest
 import pykvm
 
 _PACKAGE = Path(pykvm.__file__).parent
-_MODULES = sorted(path.stem for path in _PACKAGE.glob("*.py") if path.stem != "__init__")
+_MODULES = sorted(path.stem for path in _PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 
 #: The sections of the docstring of a method that is an ioctl, in order.
 _SECTIONS = ("Capability:", "Args:", "Returns:", "Errors:", "Synchronization:", "Source:")
