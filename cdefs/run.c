@@ -97,7 +97,8 @@ static void unblock_once(int signal)
 		return;
 	sigemptyset(&set);
 	sigaddset(&set, signal);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	/* On Linux this thread's mask, too; and pthread_sigmask would ask for glibc 2.32. */
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	unblocked = signal;
 }
 
