@@ -28,7 +28,19 @@ def content_key(top: Path, names: Sequence[Path]) -> str:
     return total.hexdigest()[:16]
 
 
-def _python_headers() -> Path:
+def compiler() -> Path:
+    """The C compiler for arm64; LabError if it, or its C library, is missing."""
+    found = shutil.which(COMPILER)
+    if found is None or not C_LIBRARY.exists():
+        raise LabError(
+            "no C compiler for arm64. As root: apt-get install --no-install-recommends "
+            "gcc-aarch64-linux-gnu libc6-dev-arm64-cross   (or --no-install, to go without pykvm)"
+        )
+    return Path(found)
+
+
+def python_headers() -> list[Path]:
+    """Where a compiler for arm64 is to look for Python.h and what it includes."""
     suite = Suite(native.PYTHON_SUITE)
 
     def resolve() -> list[Package]:
@@ -46,33 +58,28 @@ def _python_headers() -> Path:
 
         return cache.item("headers", cache.digest(packages), build)
 
-    return suite.current(get) / "include"
+    include = suite.current(get) / "include"
+    return [*include.glob("python3.*"), include]
 
 
 def compiled_module(top: Path, cdefs: Sequence[Path]) -> Path:
     """The tree's compiled module for arm64, built anew when anything in cdefs/ has changed."""
-    compiler = shutil.which(COMPILER)
-    if compiler is None or not C_LIBRARY.exists():
-        raise LabError(
-            "no C compiler for arm64. As root: apt-get install --no-install-recommends "
-            "gcc-aarch64-linux-gnu libc6-dev-arm64-cross   (or --no-install, to go without pykvm)"
-        )
-    headers = _python_headers()
+    gcc = compiler()
+    headers = python_headers()
     python = native.python()
-    seen = Path(compiler).stat()
-    tools = (seen.st_size, seen.st_mtime_ns, headers.parent.name, python.tree.name)
+    seen = gcc.stat()
+    tools = (seen.st_size, seen.st_mtime_ns, [str(place) for place in headers], python.tree.name)
 
     def build(into: Path) -> None:
         progress.say("building pykvm for arm64")
         with cache.workdir() as work:
             source = work / "_kvm.c"
             python.run([top / "cdefs/build.py", "--emit-c", source], "writing pykvm's C source")
-            places: list[Path] = [*headers.glob("python3.*"), headers]
             run(
                 [
-                    compiler,
+                    gcc,
                     *_FLAGS,
-                    *(f"-I{place}" for place in places),
+                    *(f"-I{place}" for place in headers),
                     source,
                     "-o",
                     into / MODULE,

@@ -46,14 +46,22 @@ class Python:
 
     tree: Path
 
+    @property
+    def version(self) -> str:
+        """As in the names of its programs: 3.13."""
+        return self._program.name.removeprefix("python")
+
+    @property
+    def _program(self) -> Path:
+        return next(self.tree.glob("usr/bin/python3.*[0-9]")).relative_to(self.tree)
+
     def run(self, arguments: Sequence[str | Path], purpose: str) -> None:
         """Run it to its end."""
-        program = next(self.tree.glob("usr/bin/python3.*[0-9]")).relative_to(self.tree)
         environment = {
             "PYTHONHOME": str(self.tree / "usr"),
             "PYTHONPATH": str(self.tree / "usr/lib/python3/dist-packages"),
         }
-        run([*words(self.tree, str(program)), "-B", *arguments], purpose, env=environment)
+        run([*words(self.tree, str(self._program)), "-B", *arguments], purpose, env=environment)
 
     def byte_compile(self, place: Path, inside: str, mode: str) -> None:
         """Compile the Python files under `place`, which the emulated host calls `inside`."""
