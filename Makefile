@@ -10,11 +10,11 @@ INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*
 # More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
 ARGS ?=
 
-.PHONY: help demo test lint bench clean prerequisites
+.PHONY: help demo test lint bench wheels wheels-check clean prerequisites
 
 help: ## this list
 	@echo "Targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## set everything up, then show an eventfd become a guest's interrupt
 	@$(VENV_PYTHON) -m tests.runner.demo
@@ -27,6 +27,12 @@ lint: $(INSTALLED) ## ruff and mypy
 
 bench: $(INSTALLED) ## what the binding costs over C, in counted instructions
 	@$(VENV_PYTHON) -m tests.bench
+
+wheels: $(INSTALLED) ## wheels in dist/ for x86_64 and aarch64, their tags and contents checked
+	@$(VENV_PYTHON) -m tests.wheels
+
+wheels-check: $(INSTALLED) ## make wheels, then run the arm64 tests with nothing but the wheel
+	@$(VENV_PYTHON) -m tests.runner bare-venv
 
 clean: ## remove what was made in this tree
 	rm -rf $(VENV) build dist *.egg-info pykvm/_kvm*.so pykvm/_kvm.c

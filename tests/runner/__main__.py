@@ -46,13 +46,16 @@ def _chosen(every: Sequence[Part], patterns: Sequence[str]) -> list[Part]:
     return [
         part
         for part in every
-        if not patterns or any(fnmatch.fnmatch(part.name, pattern) for pattern in patterns)
+        if any(fnmatch.fnmatch(part.name, pattern) for pattern in patterns)
+        or not (patterns or part.by_name)
     ]
 
 
 def _beyond(chosen: Sequence[Part], every: Sequence[Part]) -> Collection[str]:
     """Properties that no host of this run can have, so that a test may go without one."""
-    if len(chosen) < len(every) or not any(part.shape for part in chosen):
+    if not {part for part in every if not part.by_name} <= set(chosen) or not any(
+        part.shape for part in chosen
+    ):
         return PROPERTIES
     return () if parts.has_kvm() else ("x86_64",)
 
@@ -88,12 +91,13 @@ def _run_all(processes: Sequence[Process], screen: Screen, jobs: int) -> None:
 def main() -> int:
     """Runs everything, or the parts that are named."""
     options = _options()
-    every = parts.checks() + parts.on_this_machine()
+    every = parts.checks() + parts.wheels() + parts.on_this_machine()
     if options.emulated or not parts.is_arm64_host():
         every += parts.on_emulated_hosts()
     chosen = _chosen(every, options.part)
     if options.list:
-        print("\n".join(part.name for part in chosen))
+        listed = every if not options.part else chosen
+        print(*(f"{part.name}{' (if named)' * part.by_name}" for part in listed), sep="\n")
         return 0
 
     def interrupt(_signum: int, _frame: FrameType | None) -> None:

@@ -23,6 +23,8 @@ class Part:
     command: tuple[str, ...]
     is_tests: bool = False
     shape: Shape | None = None
+    by_name: bool = False
+    """Too slow for every day: it runs only where it is named."""
 
     @property
     def slug(self) -> str:
@@ -53,6 +55,15 @@ def checks() -> list[Part]:
         Part("lint", (*PYTHON, "ruff", "check")),
         Part("format", (*PYTHON, "ruff", "format", "--check")),
         Part("types", (*PYTHON, "mypy")),
+    ]
+
+
+def wheels() -> list[Part]:
+    """The wheels, looked into and installed; and the arm64 tests on nothing but a wheel."""
+    words = (*PYTHON, "tests.wheels")
+    return [
+        Part("wheels", (*words, "--into", "build/wheels")),
+        Part("bare-venv", (*words, "--bare-venv"), is_tests=True, shape=Shape(), by_name=True),
     ]
 
 
