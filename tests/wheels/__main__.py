@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.lab import processes
@@ -30,12 +32,18 @@ def _options() -> argparse.Namespace:
 
 
 def _make(arch: str, into: Path) -> Path:
-    wheel = build(arch, into)
-    print(os.path.relpath(wheel), flush=True)
-    if found := list(audit.problems(wheel, arch)):
-        lines = "".join(f"\n  {problem}" for problem in found)
-        raise LabError(f"{wheel.name} must not be handed out:{lines}")
-    return wheel
+    """Puts a good wheel into a folder, in place of older ones for its architecture."""
+    with tempfile.TemporaryDirectory(prefix="pykvm-wheel-") as scratch:
+        wheel = build(arch, Path(scratch))
+        if found := list(audit.problems(wheel, arch)):
+            lines = "".join(f"\n  {problem}" for problem in found)
+            raise LabError(f"{wheel.name} must not be handed out:{lines}")
+        into.mkdir(parents=True, exist_ok=True)
+        for old in into.glob(f"pykvm_arm64-*_{arch}.whl"):
+            old.unlink()
+        placed = Path(shutil.copyfile(wheel, into / wheel.name))
+    print(os.path.relpath(placed), flush=True)
+    return placed
 
 
 def main() -> int:

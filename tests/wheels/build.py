@@ -61,7 +61,7 @@ def _compiler(arch: str) -> dict[str, str]:
 
 
 def build(arch: str, into: Path) -> Path:
-    """Make the wheel for one architecture; older ones for it are removed.
+    """Make the wheel for one architecture.
 
     Its platform tag is the lowest that auditwheel finds it to deserve.
     """
@@ -86,7 +86,4 @@ def build(arch: str, into: Path) -> Path:
             env=settings,
         )
         (tagged,) = (scratch / "tagged").iterdir()
-        into.mkdir(parents=True, exist_ok=True)
-        for old in into.glob(f"pykvm_arm64-*_{arch}.whl"):
-            old.unlink()
         return Path(shutil.copyfile(tagged, into / tagged.name))
