@@ -27,7 +27,6 @@ def install(wheel: Path) -> str:
         python = Path(scratch, "bin/python")
         pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check"]
         run([*pip, "install", "--quiet", wheel], f"installing {wheel.name}")
-        run([*pip, "check"], "checking what was installed")
         # In a folder where no other pykvm lies; PYTHONPATH could name one.
         isolated: list[str | Path] = [python, "-I", "-c"]
         run([*isolated, _USE], "using the installed wheel", cwd=Path(scratch))
