@@ -10,7 +10,7 @@ INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*
 # More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
 ARGS ?=
 
-.PHONY: help demo test lint bench wheels wheels-check clean prerequisites
+.PHONY: help demo test lint bench wheels wheels-check soak clean prerequisites
 
 help: ## this list
 	@echo "Targets:"
@@ -33,6 +33,9 @@ wheels: $(INSTALLED) ## wheels in dist/ for x86_64 and aarch64, their tags and c
 
 wheels-check: $(INSTALLED) ## make wheels, then run the arm64 tests with nothing but the wheel
 	@$(VENV_PYTHON) -m tests.runner bare-venv
+
+soak: $(INSTALLED) ## 100,000 level interrupts, raced, on a GICv3 and on a GICv2 host
+	@$(VENV_PYTHON) -m tests.runner 'soak*'
 
 clean: ## remove what was made in this tree
 	rm -rf $(VENV) build dist *.egg-info pykvm/_kvm*.so pykvm/_kvm.c

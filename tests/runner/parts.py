@@ -45,8 +45,8 @@ def lab_words(shape: Shape) -> str:
     return " ".join(words)
 
 
-def _tests(name: str, *words: str, shape: Shape | None = None) -> Part:
-    return Part(name, (*_PYTEST, *words), is_tests=True, shape=shape)
+def _tests(name: str, *words: str, shape: Shape | None = None, by_name: bool = False) -> Part:
+    return Part(name, (*_PYTEST, *words), is_tests=True, shape=shape, by_name=by_name)
 
 
 def checks() -> list[Part]:
@@ -64,6 +64,16 @@ def wheels() -> list[Part]:
     return [
         Part("wheels", (*words, "--into", "build/wheels")),
         Part("bare-venv", (*words, "--bare-venv"), is_tests=True, shape=Shape(), by_name=True),
+    ]
+
+
+def soak() -> list[Part]:
+    """The race of level interrupts, long: 100,000 of them on each host."""
+    words = ("tests/arm64/test_levelline.py", "--interrupts", "25000", "--host", "lab")
+    hosts = (Shape(cold=True), Shape(cpu="cortex-a57", gic=2, kernel="6.1", cold=True))
+    return [
+        _tests(f"soak {shape}", *words, f"--lab={lab_words(shape)}", shape=shape, by_name=True)
+        for shape in hosts
     ]
 
 
