@@ -6,8 +6,8 @@ from __future__ import annotations
 import errno
 
 import pytest
-from guests import layout
-from tinyvm import vgic_frames
+from guests import arguments, layout
+from tinyvm import TinyVm, vgic_frames
 
 from pykvm import (
     VM,
@@ -22,6 +22,7 @@ from pykvm import (
     VgicV3,
 )
 from tests.arm64.conftest import refused
+from tests.arm64.spis import INTID, arrives, ready
 
 UNSET = 2**64 - 1
 SET = "KVM_SET_DEVICE_ATTR"
@@ -202,3 +203,27 @@ def test_the_maintenance_interrupt(vgic: Vgic) -> None:
     vgic.init()
     with refused(errno.EBUSY, SET):
         vgic.maint_irq = 27
+
+
+class InRegions(TinyVm):
+    """Its redistributors lie in two regions, of which the first serves the first vCPU."""
+
+    def _make_gic(self, version: int | None) -> Vgic | None:
+        vgic = self.vm.create_vgic(3)
+        assert isinstance(vgic, VgicV3)
+        vgic.dist_addr = layout.GICD_GPA
+        vgic.add_redist_region(layout.GICR_GPA, 1, index=0)
+        vgic.add_redist_region(0x1000_0000, 4, index=1)
+        vgic.init()
+        return vgic
+
+
+@pytest.mark.needs("vgicv3")
+def test_a_guest_finds_its_redistributor_in_a_region() -> None:
+    with InRegions("spi", cpus=2) as machine:
+        machine.set_registers(arguments.spi(gic_version=3, first_intid=INTID))
+        irqfd = machine.vm.irqfd(intid=INTID)
+        with machine.running():
+            ready(machine)
+            irqfd.inject()
+            assert arrives(machine, 1)
