@@ -121,8 +121,12 @@ class EventFd(Closing):
 
         ClosedError, within a second, where another thread closes it meanwhile.
         """
-        self.poll(timeout)
-        return self.read()
+        end = None if timeout is None else time.monotonic() + _check_timeout(timeout)
+        while True:
+            left = None if end is None else max(end - time.monotonic(), 0)
+            # What was there may be gone: another reader was quicker.
+            if (count := self.read()) or not self.poll(left):
+                return count
 
     async def readable(self) -> None:
         """Waits in asyncio until there is something to read, and takes nothing.

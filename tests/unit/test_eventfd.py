@@ -8,6 +8,7 @@ import contextlib
 import os
 import selectors
 import threading
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,7 @@ from pykvm import ClosedError, EventFd, KvmWouldBlockError
 from pykvm.eventfd import fdinfo
 from tests.kvm.footprint import unchanged
 from tests.kvm.processes import PATIENCE, forked
-from tests.kvm.threads import workers
+from tests.kvm.threads import wait_until, workers
 
 FULL = 2**64 - 2
 
@@ -72,16 +73,18 @@ def test_waiting() -> None:
             assert eventfd.wait(PATIENCE) == 5
 
 
+def _has(items: list[int], count: int) -> bool:
+    return len(items) == count
+
+
 def test_waiting_is_not_fooled_by_another_reader() -> None:
     """Woken, but somebody else was quicker: it waits on."""
     with EventFd() as eventfd:
         taken: list[int] = []
         with workers(*[lambda: taken.append(eventfd.wait(PATIENCE))] * 4):
-            for _ in range(4):
-                before = len(taken)
+            for expected in range(1, 5):
                 eventfd.signal()
-                while len(taken) == before:
-                    os.sched_yield()
+                wait_until(partial(_has, taken, expected))
     assert taken == [1, 1, 1, 1]
 
 
