@@ -6,9 +6,10 @@ That a guest takes the interrupt is proven on arm64, in tests/arm64.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -26,21 +27,25 @@ from pykvm import (
 )
 from tests.kvm.footprint import unchanged
 from tests.kvm.machines import ARM64
+from tests.kvm.processes import forked
 from tests.kvm.threads import workers
 
 _X86_CREATE_IRQCHIP = 0xAE60
 
 
 @pytest.fixture
-def wired(vm: VM) -> Iterator[VM]:
+def wired(vm: VM) -> VM:
     """A VM with an interrupt controller that takes irqfds."""
+    _wire(vm)
+    return vm
+
+
+def _wire(vm: VM) -> None:
     if ARM64:
         with vm.create_vcpu(0), vm.create_vgic() as vgic:
             vgic.init()
-            yield vm
     else:
         vm.ioctl(_X86_CREATE_IRQCHIP)
-        yield vm
 
 
 @pytest.mark.parametrize(
@@ -124,6 +129,59 @@ def test_an_eventfd_of_its_own_is_never_taken_for_another(wired: VM) -> None:
             pass
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_where_no_id_shows_the_kernel_s_answer_stands(
+    wired: VM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pykvm.irqfd.fdinfo", lambda fd: {})  # as without /proc
+    with EventFd() as ours, wired.irqfd(gsi=8, eventfd=ours):
+        with pytest.raises(KvmBusyError, match="one eventfd, one interrupt") as caught:
+            wired.irqfd(gsi=9, eventfd=ours)
+        assert "sent to the kernel" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("order", list(permutations(("vm", "irqfd", "eventfd", "line"))))
+def test_dropped_in_every_order(kvm: Kvm, order: tuple[str, ...]) -> None:
+    with unchanged():
+        kept: dict[str, Any] = {"vm": kvm.create_vm(), "eventfd": EventFd()}
+        _wire(kept["vm"])
+        kept["irqfd"] = kept["vm"].irqfd(gsi=8, eventfd=kept["eventfd"], resample=True)
+        kept["line"] = LevelLine(kept["irqfd"], lambda: True)
+        kept["line"].update()
+        for name in order:
+            del kept[name]
+            gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_dropped_in_a_cycle(kvm: Kvm) -> None:
+    def make() -> None:
+        vm = kvm.create_vm()
+        _wire(vm)
+        things: list[Any] = [vm]
+        things.append(LevelLine(vm.irqfd(gsi=8, resample=True), lambda: bool(things)))
+
+    with unchanged():
+        make()
+        gc.collect()
+
+
+def test_a_child_takes_nothing_from_its_parent(wired: VM) -> None:
+    with EventFd() as ours:
+        irqfd = wired.irqfd(gsi=8, eventfd=ours, resample=True)
+
+        def child() -> bool:
+            irqfd.close()
+            return irqfd.closed
+
+        assert forked(child)
+        ours.signal()
+        assert ours.read() == 0  # KVM took it: the binding is there
+        irqfd.close()
+        ours.signal()
+        assert ours.read() == 1
 
 
 @pytest.mark.parametrize(
