@@ -88,10 +88,10 @@ class Vgic(Device):
         Synchronization: any thread, while no vCPU runs.
         Source: Arm IHI 0069, GICD_ICFGR<n>; devices/arm-vgic.rst and arm-vgic-v3.rst, DIST_REGS.
         """
+        intid = check_int("intid", intid, FIRST_SPI, LAST_SPI)
         vm_core = self._vm_core
         if vm_core is not None and vm_core.lazy_gicv2:
             vm_core.refuse_lazy_gicv2("KVM_GET_DEVICE_ATTR")
-        intid = check_int("intid", intid, FIRST_SPI, LAST_SPI)
         register = _GICD_ICFGR + 4 * (intid // 16)
         data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS, register, bytes(4))
         fields = int.from_bytes(data, sys.byteorder)
