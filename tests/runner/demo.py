@@ -21,6 +21,8 @@ from tests.properties import holds
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 1000
+#: Before what a host says.
+INDENT = "  "
 CONTROL = "irqfd_edge --control --count 20"
 
 console = Console(highlight=False)
@@ -69,13 +71,12 @@ def hosts() -> list[Host]:
     ]
 
 
-def script(examples: list[str], *, first: bool) -> str:
+def script(examples: list[str]) -> str:
     """What is run on a host: for a person first, then one line of JSON per example."""
-    spoken = ["pykvm --version", "python3 examples/hello_mmio.py --count 2"]
     # The list of capabilities comes first, to the first empty line: too long to be shown here.
     probe = 'pykvm probe --selftest | sed "1,/^$/d"'
-    spoken.insert(1, probe if first else f"{probe} | grep GIC")
-    lines = ["export PYTHONPATH=$PWD"]
+    spoken = ["pykvm --version", probe, "python3 examples/hello_mmio.py --count 2"]
+    lines = [f"export PYTHONPATH=$PWD COLUMNS={console.width - len(INDENT)}"]
     for command in spoken:
         lines += [f"echo '$ {command}'", command]
     for words in examples:
@@ -92,18 +93,18 @@ def show(lines: Iterable[str]) -> list[dict[str, Any]]:
         if line.startswith("{"):
             found.append(json.loads(line))
         else:
-            console.print("  " + line.rstrip(), markup=False)
+            console.print(INDENT + line.rstrip(), markup=False)
     return found
 
 
 def environment() -> dict[str, str]:
     """With this Python and its ``pykvm`` first, for hosts that are this machine."""
     here = Path(sys.executable).parent
-    return {**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "COLUMNS": "96"}
+    return {**os.environ, "PATH": f"{here}:{os.environ['PATH']}"}
 
 
-def run(host: Host, *, first: bool) -> list[Result]:
-    command = [*host.command, "sh", "-c", script(host.examples, first=first)]
+def run(host: Host) -> list[Result]:
+    command = [*host.command, "sh", "-c", script(host.examples)]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
         env=environment(),
@@ -168,7 +169,7 @@ def main() -> int:
     for host in hosts():
         console.rule(host.name, align="left")
         start = time.monotonic()
-        results += run(host, first=not results)
+        results += run(host)
         seconds.append((host.name, time.monotonic() - start))
     console.print()
     console.print(table(results))
