@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from guests import arguments as guest_arguments
 from guests import layout
-from tally import Tally, finish, parser
+from tally import Tally, finish, parser, wait_for
 from tinyvm import TinyVm
 
 from pykvm import Exit, LevelLine, MmioRead, MmioWrite
@@ -66,6 +66,9 @@ async def main() -> int:
                     while device.line.ends < options.count:
                         await asyncio.sleep(0.01)
             hearing.cancel()
+            with suppress(asyncio.CancelledError):
+                await hearing
+            wait_for(lambda: tiny.report.ended(INTID), device.line.ends, 30)
         report = tiny.report
         tally = Tally("asyncio_device", tiny.gic_name, sent=options.count)
         tally.taken, tally.ended = report.taken(INTID), report.ended(INTID)

@@ -9,6 +9,7 @@ import itertools
 import weakref
 from _thread import RLock
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from pykvm._descriptor import Descriptor
@@ -25,7 +26,10 @@ class VmCore(Descriptor):
     used, without a cycle.
     """
 
-    __slots__ = ("_ending", "is_due", "is_owned", "lazy_gicv2", "mmap_size", "routing", "slots")
+    __slots__ = (
+        "_ending", "gic_ready", "is_due", "is_owned", "lazy_gicv2", "mmap_size", "routing",
+        "routing_lock", "slots",
+    )  # fmt: skip
 
     def __init__(self, fd: int, mmap_size: int) -> None:
         super().__init__(fd, "VM")
@@ -37,6 +41,10 @@ class VmCore(Descriptor):
         self.mmap_size = mmap_size
         #: A GICv2 made here that nobody initialised: the kernel would, behind our back.
         self.lazy_gicv2 = False
+        #: Whether init() was called here: from then on nobody but us changes the routing table.
+        self.gic_ready = False
+        #: Held from the ioctl that changes the table to the shadow that shows it.
+        self.routing_lock = Lock()
         self.routing = RoutingShadow()
         #: Numbers of memory slots in use, each with what keeps its memory mapped. It is here and
         #: not in the MemorySlot: while a vCPU can run, no memory goes that the kernel may show it.

@@ -60,6 +60,11 @@ class EventFd(Closing):
         kind = kind_of(number)
         if kind and kind != "[eventfd]":
             raise ValueError(f"descriptor {number} is no eventfd but {kind}")
+        if fdinfo(number).get("eventfd-semaphore"):
+            raise ValueError(
+                f"eventfd {number} is a semaphore (EFD_SEMAPHORE): a read takes one signal and "
+                f"leaves the rest, which KVM and everything here would never see"
+            )
         fd = duplicate(number)
         if os.get_blocking(fd):
             os.close(fd)
@@ -111,10 +116,10 @@ class EventFd(Closing):
             left = max(end - time.monotonic(), 0)
             poll.register(self.fileno(), select.POLLIN)
             # close() does not wake a poll, so look up now and then.
-            if poll.poll(min(left, 1) * 1000):
-                return True
-            if left <= 1:
-                return False
+            found = poll.poll(min(left, 1) * 1000)
+            self.fileno()  # closed meanwhile, its number tells of something else
+            if found or left <= 1:
+                return bool(found)
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits up to ``timeout`` seconds (None: for ever) for a signal, then as :meth:`read`.
@@ -156,14 +161,16 @@ class EventFd(Closing):
         async def readable() -> None:
             ready.clear()
             while not ready.is_set():
+                # Not wait_for(), which in Python 3.11 may swallow that the task is cancelled.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ready.wait(), 1)
+                    async with asyncio.timeout(1):
+                        await ready.wait()
                 self.fileno()
 
         # The loop knows descriptors by their number, which after close() may be a stranger's.
         fd = os.dup(self.fileno())
-        loop.add_reader(fd, ready.set)
         try:
+            loop.add_reader(fd, ready.set)
             yield readable
         finally:
             loop.remove_reader(fd)
@@ -215,12 +222,4 @@ def fdinfo(fd: int) -> dict[str, int]:
 
 def trigger_eventfd(given: EventFd | int | HasFileno | None) -> EventFd:
     """A new EventFd for a binding: of its own, or a duplicate of ``given``."""
-    if given is None:
-        return EventFd()
-    number = number_of(given)
-    if fdinfo(number).get("eventfd-semaphore"):
-        raise ValueError(
-            "an eventfd with EFD_SEMAPHORE keeps what it was not asked for: KVM would take one "
-            "signal of several and never see the rest"
-        )
-    return EventFd.adopt(number)
+    return EventFd() if given is None else EventFd.adopt(given)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from pykvm._descriptor import HasFileno, check_int
 from pykvm._irqline import check_level, line_of
 from pykvm._native import lib
 from pykvm._vmcore import Children, VmCore
+from pykvm.errors import KvmError
 from pykvm.ioeventfd import Ioeventfd
 from pykvm.irqfd import Irqfd, check_spi
 from pykvm.routing import Route, pack_routes
@@ -127,8 +129,17 @@ class Interrupts:
         Source: api.rst 4.52.
         """
         table, by_gsi = pack_routes(routes)
-        self._core.call(lib.set_gsi_routing, "KVM_SET_GSI_ROUTING", table, routes=len(by_gsi))
-        self._core.routing.set(by_gsi)
+        core = self._core
+        with contextlib.nullcontext() if core.inherited else core.routing_lock:
+            before = core.routing.known()
+            core.routing.forget()
+            try:
+                core.call(lib.set_gsi_routing, "KVM_SET_GSI_ROUTING", table, routes=len(by_gsi))
+            except KvmError:
+                core.routing.set(before)  # refused: the old table stands
+                raise
+            if core.gic_ready:  # before, the kernel may yet overwrite it
+                core.routing.set(by_gsi)
 
     def signal_msi(self, address: int, data: int, *, devid: int | None = None) -> bool:
         """KVM_SIGNAL_MSI: sends one message to an ITS, as a device would.

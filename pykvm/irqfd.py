@@ -25,7 +25,7 @@ _signal = lib.gate_signal
 
 #: By the kernel's id of the eventfd: one eventfd feeds one irqfd, also of different VMs. (Kernels
 #: before 6.17 take a second VM's and never deliver there.)
-_bound: weakref.WeakValueDictionary[int, Irqfd] = weakref.WeakValueDictionary()
+_bound: dict[int, weakref.ref[Irqfd]] = {}
 
 
 class Irqfd(Binding):
@@ -49,7 +49,7 @@ class Irqfd(Binding):
     Source: api.rst 4.75.
     """
 
-    __slots__ = ("_gate", "_identity", "_resample", "gsi")
+    __slots__ = ("_claimed", "_gate", "_identity", "_resample", "gsi")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Irqfd(Binding):
     ) -> None:
         self.gsi = gsi
         self._identity: int | None = None
+        self._claimed = weakref.ref(self)
         self._resample = _resample_eventfd(resample)
         try:
             super().__init__(vm, core, eventfd)
@@ -98,15 +99,17 @@ class Irqfd(Binding):
 
     def _assign(self, core: VmCore) -> None:
         self._claim()
-        self._irqfd(core, lib.KVM_IRQFD_FLAG_RESAMPLE if self._resample else 0)
+        if self._resample is None:
+            self._irqfd(core, 0)
+        else:
+            self._irqfd(core, lib.KVM_IRQFD_FLAG_RESAMPLE, self._resample.fileno())
 
     def _deassign(self, core: VmCore) -> None:
         self._irqfd(core, lib.KVM_IRQFD_FLAG_DEASSIGN)
 
-    def _irqfd(self, core: VmCore, flags: int) -> None:
+    def _irqfd(self, core: VmCore, flags: int, resamplefd: int = 0) -> None:
         fd = self._event.fileno()
-        resamplefd = self._resample.fileno() if self._resample else 0
-        shown = {"resamplefd": resamplefd} if self._resample else {}
+        shown = {"resamplefd": resamplefd} if flags & lib.KVM_IRQFD_FLAG_RESAMPLE else {}
         core.call(
             lib.irqfd, "KVM_IRQFD", fd, self.gsi, flags, resamplefd,
             fd=fd, gsi=self.gsi, flags=flags, **shown,
@@ -121,19 +124,21 @@ class Irqfd(Binding):
             raise ValueError(
                 "eventfd and resample are the same eventfd: each end would raise the interrupt anew"
             )
-        other = _bound.setdefault(identity, self)
-        if other is not self:
-            raise KvmBusyError(
-                errno.EBUSY, "KVM_IRQFD", {"gsi": self.gsi},
-                f"This eventfd already feeds {other!r}: one eventfd, one interrupt. Close that, "
-                f"or give this one an eventfd of its own. Nothing was sent to the kernel.",
-            )  # fmt: skip
+        while (found := _bound.setdefault(identity, self._claimed)) is not self._claimed:
+            if other := found():
+                raise KvmBusyError(
+                    errno.EBUSY, "KVM_IRQFD", {"gsi": self.gsi},
+                    f"This eventfd already feeds {other!r}: one eventfd, one interrupt. Close "
+                    f"that, or give this one an eventfd of its own. Nothing was sent to the "
+                    f"kernel.",
+                )  # fmt: skip
+            _forget(identity, found)
         self._identity = identity
 
     def _let_go(self) -> None:
         # While the eventfd is open: once it is closed, the kernel gives its id to the next one.
-        if self._identity is not None and _bound.get(self._identity) is self:
-            del _bound[self._identity]
+        if self._identity is not None:
+            _forget(self._identity, self._claimed)
         self._identity = None
         if self._resample is not None:
             self._resample._bound_to = ""
@@ -143,13 +148,20 @@ class Irqfd(Binding):
         """Takes the binding back from KVM, then closes the duplicates of the eventfds.
 
         A signal written after this has returned never reaches the guest; what was pending may
-        still be taken. With ``resample`` the line is lowered, without it a level line stays up.
+        still be taken. The last one with ``resample`` on its gsi lowers the line; without
+        ``resample`` a level line stays up.
         """
         super().close()
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
         return f"<Irqfd{state} gsi {self.gsi}{' resample' if self._resample else ''}>"
+
+
+def _forget(identity: int, claimed: weakref.ref[Irqfd]) -> None:
+    """Removes this claim, and no other that came meanwhile."""
+    if _bound.get(identity) is claimed:
+        _bound.pop(identity, None)
 
 
 def _resample_eventfd(given: bool | int | HasFileno) -> EventFd | None:

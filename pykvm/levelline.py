@@ -75,8 +75,12 @@ class LevelLine:
         """
         with self._lock:
             if not self._up and self._wants():
-                self._irqfd.inject()
-                self._up = True
+                self._up = True  # before: a handler that hears the end at once must find it so
+                try:
+                    self._irqfd.inject()
+                except BaseException:
+                    self._up = False
+                    raise
 
     def ended(self) -> int:
         """Takes the guest's notices, asks the device, and raises the line again if it still wants.
@@ -84,7 +88,14 @@ class LevelLine:
         Returns: how many ends there were since the last call; 0 if none. Never blocks.
         """
         with self._lock:
-            if ends := self._resample.read():
+            try:
+                ends = self._resample.read()
+            except BaseException:
+                # A handler raised, perhaps with the notice in its hands: one raise too many rather
+                # than none for ever.
+                self._up = False
+                raise
+            if ends:
                 self._up = False
                 self._ends += ends
                 self.update()

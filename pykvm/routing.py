@@ -102,7 +102,11 @@ class RoutingShadow:
         gsis = range(nr_irqs - FIRST_SPI)
         self._routes = {gsi: SpiRoute(gsi, gsi + FIRST_SPI) for gsi in gsis}
 
-    def set(self, routes: Mapping[int, Route]) -> None:
+    def known(self) -> Mapping[int, Route] | None:
+        """The routes by gsi; None where nothing is known."""
+        return self._routes
+
+    def set(self, routes: Mapping[int, Route] | None) -> None:
         """The table was replaced."""
         self._routes = routes
 

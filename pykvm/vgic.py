@@ -73,7 +73,9 @@ class Vgic(Device):
         vm_core = self._vm_core
         if vm_core is not None:
             vm_core.lazy_gicv2 = False
-            vm_core.routing.set_default(self.nr_irqs)
+            if not vm_core.gic_ready:  # a second init() leaves the table as it is
+                vm_core.gic_ready = True
+                vm_core.routing.set_default(self.nr_irqs)
 
     def trigger_of(self, intid: int) -> Literal["edge", "level"]:
         """KVM_GET_DEVICE_ATTR of GICD_ICFGR: how the guest has configured an SPI.

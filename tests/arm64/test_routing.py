@@ -57,6 +57,21 @@ def test_init_overwrites_the_table(vm: VM, vgic: Vgic) -> None:
     assert vm.irqfd(intid=40).gsi == 8
 
 
+def test_a_second_init_leaves_the_table(tiny: Tiny) -> None:
+    machine = started(tiny, INTID, 2)
+    assert machine.vgic is not None
+    machine.vm.set_gsi_routing([SpiRoute(100, INTID + 1)])
+    machine.vgic.init()
+    with pytest.raises(ValueError, match="gsi 8 has no route: this VM's table has gsi 100"):
+        machine.vm.irqfd(gsi=8)
+    irqfd = machine.vm.irqfd(intid=INTID + 1)
+    assert irqfd.gsi == 100
+    with machine.running():
+        ready(machine)
+        irqfd.inject()
+        assert arrives(machine, 1, INTID + 1)
+
+
 class RoutedEarly(TinyVm):
     """Its table is set before the GIC's init()."""
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from pykvm import VM, GuestMemory, Kvm
-from tests.kvm.machines import MEMORY_SIZE, Guest, Machine
+from tests.kvm.machines import MEMORY_SIZE, Guest, Machine, wire
 
 
 @pytest.fixture
@@ -31,6 +31,13 @@ def vm(kvm: Kvm, memory: GuestMemory) -> Iterator[VM]:
     """An empty VM. It ends before ``memory``, which its slots may hold."""
     with kvm.create_vm() as vm:
         yield vm
+
+
+@pytest.fixture
+def wired(vm: VM) -> VM:
+    """A VM with an interrupt controller that takes irqfds."""
+    wire(vm)
+    return vm
 
 
 @pytest.fixture

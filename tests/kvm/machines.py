@@ -12,7 +12,7 @@ import struct
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from pykvm import GuestMemory, Kvm, Vcpu, VcpuFeature
+from pykvm import VM, GuestMemory, Kvm, Vcpu, VcpuFeature
 
 ARM64 = platform.machine() == "aarch64"
 
@@ -98,3 +98,12 @@ def _bytes_of(guest: Guest) -> bytes:
     if ARM64:
         return b"".join(struct.pack("<I", word) for word in guest.arm64)
     return bytes.fromhex(guest.x86)
+
+
+def wire(vm: VM) -> None:
+    """Gives a VM without vCPUs an interrupt controller that takes irqfds."""
+    if ARM64:
+        with vm.create_vcpu(0), vm.create_vgic() as vgic:
+            vgic.init()
+    else:
+        vm.ioctl(_X86_CREATE_IRQCHIP)

@@ -26,26 +26,9 @@ from pykvm import (
     LevelLine,
 )
 from tests.kvm.footprint import unchanged
-from tests.kvm.machines import ARM64
+from tests.kvm.machines import wire
 from tests.kvm.processes import forked
 from tests.kvm.threads import workers
-
-_X86_CREATE_IRQCHIP = 0xAE60
-
-
-@pytest.fixture
-def wired(vm: VM) -> VM:
-    """A VM with an interrupt controller that takes irqfds."""
-    _wire(vm)
-    return vm
-
-
-def _wire(vm: VM) -> None:
-    if ARM64:
-        with vm.create_vcpu(0), vm.create_vgic() as vgic:
-            vgic.init()
-    else:
-        vm.ioctl(_X86_CREATE_IRQCHIP)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +129,7 @@ def test_where_no_id_shows_the_kernel_s_answer_stands(
 def test_dropped_in_every_order(kvm: Kvm, order: tuple[str, ...]) -> None:
     with unchanged():
         kept: dict[str, Any] = {"vm": kvm.create_vm(), "eventfd": EventFd()}
-        _wire(kept["vm"])
+        wire(kept["vm"])
         kept["irqfd"] = kept["vm"].irqfd(gsi=8, eventfd=kept["eventfd"], resample=True)
         kept["line"] = LevelLine(kept["irqfd"], lambda: True)
         kept["line"].update()
@@ -159,7 +142,7 @@ def test_dropped_in_every_order(kvm: Kvm, order: tuple[str, ...]) -> None:
 def test_dropped_in_a_cycle(kvm: Kvm) -> None:
     def make() -> None:
         vm = kvm.create_vm()
-        _wire(vm)
+        wire(vm)
         things: list[Any] = [vm]
         things.append(LevelLine(vm.irqfd(gsi=8, resample=True), lambda: bool(things)))
 

@@ -97,7 +97,12 @@ def test_close_ends_a_wait_in_another_thread() -> None:
         with pytest.raises(ClosedError, match="this EventFd is closed"):
             eventfd.wait()
 
-    with workers(wait, wait):
+    def poll() -> None:
+        waiting.set()
+        with pytest.raises(ClosedError, match="this EventFd is closed"):
+            eventfd.poll()
+
+    with workers(wait, wait, poll):
         waiting.wait(PATIENCE)
         eventfd.close()
 
@@ -164,6 +169,29 @@ def test_a_wait_in_asyncio_ends_with_the_eventfd_or_the_task() -> None:
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_a_task_can_be_cancelled_at_any_moment(turns: int) -> None:
+    """Also in the turn of the loop in which the signal comes."""
+
+    async def take_all(eventfd: EventFd) -> None:
+        while True:
+            await eventfd
+
+    async def main() -> None:
+        with EventFd() as eventfd:
+            task = asyncio.create_task(take_all(eventfd))
+            await asyncio.sleep(0.02)
+            eventfd.signal()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            done, _ = await asyncio.wait([task], timeout=PATIENCE)
+            assert done
+            assert task.cancelled()
+
+    asyncio.run(main())
+
+
 def test_adopt() -> None:
     with unchanged():
         theirs = os.eventfd(0, os.EFD_NONBLOCK)
@@ -183,6 +211,15 @@ def test_adopt_one_that_blocks() -> None:
     os.close(theirs)
     assert f"eventfd {theirs} blocks" in str(caught.value)
     assert "os.EFD_NONBLOCK | os.EFD_CLOEXEC" in str(caught.value)
+
+
+def test_adopt_a_semaphore() -> None:
+    """Refused where the kernel tells that it is one (since Linux 6.5)."""
+    theirs = os.eventfd(5, os.EFD_NONBLOCK | os.EFD_SEMAPHORE)
+    if "eventfd-semaphore" in fdinfo(theirs):
+        with unchanged(), pytest.raises(ValueError, match="EFD_SEMAPHORE"):
+            EventFd.adopt(theirs)
+    os.close(theirs)
 
 
 def test_adopt_what_is_none() -> None:
