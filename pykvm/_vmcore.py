@@ -9,7 +9,6 @@ import itertools
 import weakref
 from _thread import RLock
 from collections.abc import Callable
-from threading import Lock
 from typing import Any
 
 from pykvm._descriptor import Descriptor
@@ -43,8 +42,9 @@ class VmCore(Descriptor):
         self.lazy_gicv2 = False
         #: Whether init() was called here: from then on nobody but us changes the routing table.
         self.gic_ready = False
-        #: Held from the ioctl that changes the table to the shadow that shows it.
-        self.routing_lock = Lock()
+        #: Held from the ioctl that changes the table to the shadow that shows it. Reentrant, as a
+        #: signal handler may change it too.
+        self.routing_lock = RLock()
         self.routing = RoutingShadow()
         #: Numbers of memory slots in use, each with what keeps its memory mapped. It is here and
         #: not in the MemorySlot: while a vCPU can run, no memory goes that the kernel may show it.
