@@ -72,7 +72,7 @@ class Interrupts:
         (non-blocking; it is duplicated); by default a new one. ``resample``: for level-triggered
         interrupts: True or an eventfd to be told when the guest has ended one; the line is lowered
         then. ``allow_unrouted``: binds a gsi that the routing table lacks (the kernel drops its
-        signals in silence), or whose ends would not be told.
+        signals in silence), or whose ends would not be told; an intid must have a route anyway.
         Returns: an :class:`Irqfd`; it stays bound while the VM is open, also if nobody keeps it.
         Errors: EAGAIN no initialised GIC, EBUSY the eventfd feeds another irqfd (of whatever VM),
         EBADF, EINVAL no eventfd; ValueError for a number that cannot work, with the reason.

@@ -122,7 +122,8 @@ class RoutingShadow:
             shown = f"intid {_ranges(spis)}" if spis else "no SPI"
             raise ValueError(
                 f"no gsi leads to intid {intid}: this VM's table has {shown}. Its signals would be "
-                f"dropped in silence; give the GIC more nr_irqs, or set_gsi_routing()"
+                f"dropped in silence; give the GIC more nr_irqs, or set_gsi_routing(). (Only a gsi "
+                f"can be bound without a route: gsi= with allow_unrouted=True)"
             )
         return spis[intid]
 
