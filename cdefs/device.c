@@ -27,3 +27,22 @@ API int has_device_attr(int fd, uint32_t group, uint64_t attr)
 {
 	return device_attr(fd, KVM_HAS_DEVICE_ATTR, group, attr, NULL);
 }
+
+/* Attributes of VMs and vCPUs whose numbers mean something else elsewhere. */
+API int set_arm64_attr(int fd, uint32_t group, uint64_t attr, void *data)
+{
+	ARM64_ONLY;
+	return set_device_attr(fd, group, attr, data);
+}
+
+API int get_arm64_attr(int fd, uint32_t group, uint64_t attr, void *data)
+{
+	ARM64_ONLY;
+	return get_device_attr(fd, group, attr, data);
+}
+
+API int has_arm64_attr(int fd, uint32_t group, uint64_t attr)
+{
+	ARM64_ONLY;
+	return has_device_attr(fd, group, attr);
+}

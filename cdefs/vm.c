@@ -100,3 +100,14 @@ API int signal_msi(int vm, uint64_t address, uint32_t data, uint32_t devid, uint
 	};
 	return request(vm, KVM_SIGNAL_MSI, (uintptr_t)&msi);
 }
+
+API int enable_cap(int vm, uint32_t cap, uint32_t flags, uint64_t first, uint64_t second,
+		   uint64_t third, uint64_t fourth)
+{
+	struct kvm_enable_cap argument = {
+		.cap = cap,
+		.flags = flags,
+		.args = { first, second, third, fourth },
+	};
+	return request(vm, KVM_ENABLE_CAP, (uintptr_t)&argument);
+}

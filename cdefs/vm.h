@@ -86,7 +86,15 @@ struct kvm_vcpu_init { /* 3.9 arm64 */
 	uint32_t features[7];
 };
 
+struct kvm_enable_cap { /* 3.9 */
+	uint32_t cap;
+	uint32_t flags;
+	uint64_t args[4];
+	uint8_t pad[64];
+};
+
 #define KVM_CREATE_VCPU KVM_NONE(0x41) /* 3.9 */
+#define KVM_ENABLE_CAP KVM_WRITES(0xa3, struct kvm_enable_cap) /* 3.9 */
 #define KVM_SET_USER_MEMORY_REGION KVM_WRITES(0x46, struct kvm_userspace_memory_region) /* 3.9 */
 #define KVM_IRQ_LINE KVM_WRITES(0x61, struct kvm_irq_level) /* 3.9 */
 #define KVM_SET_GSI_ROUTING KVM_WRITES(0x6a, struct kvm_irq_routing) /* 3.9 */

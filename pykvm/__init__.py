@@ -38,9 +38,10 @@ from pykvm.its import VgicIts
 from pykvm.kick import set_kick_signal
 from pykvm.kvm import Kvm
 from pykvm.levelline import LevelLine
-from pykvm.memory import GuestMemory, MemorySlot
+from pykvm.memory import GuestMemory
 from pykvm.registers import reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
+from pykvm.slot import MemorySlot
 from pykvm.vcpu import Vcpu, VcpuFeature
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vm import VM

@@ -20,6 +20,7 @@ __all__ = [
     "Descriptor",
     "HasFileno",
     "check_int",
+    "check_ints",
     "duplicate",
     "kind_of",
     "number_of",
@@ -124,6 +125,15 @@ def check_int(name: str, value: object, first: int, last: int) -> int:
     if not first <= number <= last:
         raise ValueError(f"{name} is {number:#x}; it must be {first:#x} to {last:#x}")
     return number
+
+
+def check_ints(name: str, values: object, first: int, last: int) -> list[int]:
+    """Several ints, each in ``first``..``last``, or a TypeError or ValueError that names them."""
+    try:
+        given = list(values)  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(f"{name} must be several, not {type(values).__name__}") from None
+    return [check_int(name, value, first, last) for value in given]
 
 
 def octets(name: str, value: object) -> memoryview:

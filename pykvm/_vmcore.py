@@ -26,8 +26,8 @@ class VmCore(Descriptor):
     """
 
     __slots__ = (
-        "_ending", "gic_ready", "is_due", "is_owned", "lazy_gicv2", "mmap_size", "routing",
-        "routing_lock", "slots",
+        "_ending", "dirty_ring_size", "gic_ready", "is_due", "is_owned", "lazy_gicv2", "mmap_size",
+        "routing", "routing_lock", "slots",
     )  # fmt: skip
 
     def __init__(self, fd: int, mmap_size: int) -> None:
@@ -38,6 +38,8 @@ class VmCore(Descriptor):
         #: Whether the collector was here before the VM object's finalizer: in a cycle it may be.
         self.is_due = False
         self.mmap_size = mmap_size
+        #: Bytes of each vCPU's dirty ring; 0 where the VM has none.
+        self.dirty_ring_size = 0
         #: A GICv2 made here that nobody initialised: the kernel would, behind our back.
         self.lazy_gicv2 = False
         #: Whether init() was called here: from then on nobody but us changes the routing table.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pykvm._described import Described
 
-__all__ = ["Cap"]
+__all__ = ["Cap", "cap_name"]
 
 
 class Cap(Described):
@@ -107,3 +107,11 @@ class Cap(Described):
         "1: memory errors that the guest takes can come to userspace; to be enabled.",
     )
     ARM_PMU_V3_STRICT = 251, "1: a vCPU can demand that its PMU is chosen explicitly."
+
+
+def cap_name(cap: int) -> object:
+    """Name and number of a capability for people, or its number."""
+    try:
+        return f"{Cap(cap).name} {int(cap)}"
+    except ValueError:
+        return int(cap)

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import errno
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pykvm._attributes import ReadableAttributes
 from pykvm._described import Described
-from pykvm._descriptor import Closing, Descriptor, check_int, octets
-from pykvm._native import ffi, lib
+from pykvm._descriptor import Closing, Descriptor
+from pykvm._native import lib
 from pykvm._raw import raw_ioctl
-from pykvm.errors import ClosedError, KvmError
+from pykvm.errors import ClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -37,7 +36,7 @@ class DeviceType(Described):
     ARM_VGIC_V5 = 16, "A GICv5. Since 7.1."
 
 
-class Device(Closing):
+class Device(ReadableAttributes, Closing):
     """A device of a VM, made by :meth:`VM.create_device`.
 
     Closing it gives the descriptor back. A GIC or an ITS stays in the VM until that ends; VFIO's
@@ -69,67 +68,6 @@ class Device(Closing):
             raise ClosedError(f"this {self._core.what} is closed")
         return self._core.fd
 
-    def set_device_attr(self, group: int, attr: int, value: Buffer | None = None) -> None:
-        """KVM_SET_DEVICE_ATTR.
-
-        Capability: DEVICE_CTRL.
-
-        Args: ``group`` and ``attr`` as the device's documentation numbers them; ``value``: the
-        bytes of the attribute, in the machine's own order, or None where it carries none. A value
-        shorter than the attribute is padded with zeros.
-        Errors: the device's own; ENXIO no such attribute, EBUSY too late or a vCPU is in a call.
-        Synchronization: any thread.
-        Source: api.rst 4.80.
-        """
-        data = ffi.NULL if value is None else ffi.new("uint8_t[]", _roomy(value))
-        self._attr_call("KVM_SET_DEVICE_ATTR", group, attr, data)
-
-    def get_device_attr(self, group: int, attr: int, value: Buffer) -> bytes:
-        """KVM_GET_DEVICE_ATTR.
-
-        Capability: DEVICE_CTRL.
-
-        Args: ``group`` and ``attr`` as the device's documentation numbers them; ``value``: as many
-        bytes as the attribute has; some attributes read them first (which region, say).
-        Returns: what the kernel made of these bytes.
-        Errors: the device's own; ENXIO no such attribute, EBUSY a vCPU is in a call.
-        Synchronization: any thread.
-        Source: api.rst 4.80.
-        """
-        with octets("value", value) as view:
-            size = view.nbytes
-        data = ffi.new("uint8_t[]", _roomy(value))
-        self._attr_call("KVM_GET_DEVICE_ATTR", group, attr, data)
-        return bytes(ffi.buffer(data, size))
-
-    def has_device_attr(self, group: int, attr: int) -> bool:
-        """KVM_HAS_DEVICE_ATTR: whether this device knows the attribute.
-
-        Capability: DEVICE_CTRL.
-
-        Args: ``group`` and ``attr`` as the device's documentation numbers them.
-        Errors: none of the kernel's: ENXIO is the answer False.
-        Synchronization: any thread.
-        Source: api.rst 4.80.
-        """
-        try:
-            self._attr_call("KVM_HAS_DEVICE_ATTR", group, attr)
-        except KvmError as refusal:
-            if refusal.errno != errno.ENXIO:
-                raise
-            return False
-        return True
-
-    def _attr_call(self, ioctl: str, group: int, attr: int, *data: object) -> None:
-        group = check_int("group", group, 0, 2**32 - 1)
-        attr = check_int("attr", attr, 0, 2**64 - 1)
-        calls: dict[str, Callable[..., int]] = {
-            "KVM_SET_DEVICE_ATTR": lib.set_device_attr,
-            "KVM_GET_DEVICE_ATTR": lib.get_device_attr,
-            "KVM_HAS_DEVICE_ATTR": lib.has_device_attr,
-        }
-        self._core.call(calls[ioctl], ioctl, group, attr, *data, group=group, attr=attr)
-
     def ioctl(self, request: int, argument: int | Buffer = 0) -> int:
         """Any ioctl on the device, by number; see :meth:`VM.ioctl`.
 
@@ -157,16 +95,3 @@ def type_name(number: int) -> object:
         return DeviceType(number).name
     except ValueError:
         return number
-
-
-def _roomy(value: Buffer) -> bytes:
-    """The bytes of ``value``, with room for the largest attribute that any device has.
-
-    The kernel copies as much as the attribute has, whatever the caller brought: beyond a short
-    buffer it would read or write memory of the interpreter.
-    """
-    with octets("value", value) as view:
-        return view.tobytes().ljust(_LARGEST_ATTRIBUTE, b"\0")
-
-
-_LARGEST_ATTRIBUTE = 64

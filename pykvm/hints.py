@@ -37,6 +37,10 @@ _HINTS: dict[tuple[str, int], str] = {
         "The width of guest physical addresses must be 32 to the host's limit "
         "(check_extension(Cap.ARM_VM_IPA_SIZE)); 0 means 40 bits, which a smaller host refuses too."
     ),
+    ("KVM_ENABLE_CAP", e.EINVAL): (
+        "This kernel cannot switch that on, or it is too late: several capabilities come before "
+        "any vCPU or before any memory slot (the method of each says so)."
+    ),
     ("KVM_CREATE_VCPU", e.EINVAL): (
         "The number must be below check_extension(Cap.MAX_VCPU_ID) of this VM: 8 with a GICv2."
     ),

@@ -17,7 +17,7 @@ from pykvm._descriptor import (
 )
 from pykvm._native import lib
 from pykvm._vmcore import VmCore
-from pykvm.caps import Cap
+from pykvm.caps import Cap, cap_name
 from pykvm.errors import ClosedError, KvmError, naming
 from pykvm.vm import VM
 
@@ -113,7 +113,7 @@ class Kvm(Closing):
         if result < 0:
             cap = check_int("cap", cap, 0, 2**32 - 1)
             return self._core.call(
-                lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=_cap_name(cap)
+                lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=cap_name(cap)
             )
         return result
 
@@ -164,10 +164,3 @@ class Kvm(Closing):
 
     def __repr__(self) -> str:
         return f"<Kvm {'closed' if self.closed else f'fd {self._core.fd}'}>"
-
-
-def _cap_name(cap: int) -> object:
-    try:
-        return f"{Cap(cap).name} {int(cap)}"
-    except ValueError:
-        return int(cap)

@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of a guest: the host's mapping, and the slot that shows it to the guest."""
+"""Memory of a guest: the host's mapping. What shows it to the guest is a slot (slot.py)."""
 
 from __future__ import annotations
 
 import mmap
 import os
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from pykvm._descriptor import Closing, HasFileno, check_int, duplicate, octets
-from pykvm._native import ffi, lib
-from pykvm.errors import ClosedError, KvmError, naming
+from pykvm._native import ffi
+from pykvm.errors import ClosedError, naming
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
-    from pykvm._vmcore import VmCore
-    from pykvm.vm import VM
-
-__all__ = ["GuestMemory", "MemorySlot"]
+__all__ = ["GuestMemory"]
 
 #: Where a mapping may use huge pages, KVM can too only if host and guest address agree on this.
 _ALIGNMENT = 2 << 20
@@ -197,83 +193,3 @@ def _check_size(size: int) -> int:
     if size % mmap.PAGESIZE:
         raise ValueError(f"size {size:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}")
     return size
-
-
-class MemorySlot(Closing):
-    """A range of guest physical addresses backed by a :class:`GuestMemory`.
-
-    Made by :meth:`VM.add_memory`. Attributes: ``slot`` (its number), ``gpa``, ``size`` (bytes),
-    ``memory``, ``offset`` (where in the memory it starts), ``readonly``.
-
-    Synchronization: with its VM.
-    """
-
-    __slots__ = (
-        "__weakref__", "_core", "_vm", "gpa", "memory", "offset", "readonly", "size", "slot",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        vm: VM,
-        core: VmCore,
-        slot: int | None,
-        gpa: int,
-        memory: GuestMemory,
-        offset: int,
-        size: int,
-        readonly: bool,
-    ) -> None:
-        self._core: VmCore | None = None
-        self._vm = weakref.ref(vm)
-        self.slot = slot = core.take_slot(slot)
-        self.gpa = gpa
-        self.memory = memory
-        self.offset = offset
-        self.size = size
-        self.readonly = readonly
-        flags = lib.KVM_MEM_READONLY if readonly else 0
-        try:
-            # No local name for the hold: in a traceback it would keep the memory from closing.
-            core.slots[slot], hva = memory._hold(offset, size)
-            core.call(
-                lib.set_user_memory_region,
-                "KVM_SET_USER_MEMORY_REGION",
-                slot, flags, gpa, size, hva,
-                slot=slot, flags=flags, gpa=gpa, size=size, hva=hva,
-            )  # fmt: skip
-        except (KvmError, ValueError):
-            core.leave_slot(slot)
-            raise
-        self._core = core
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called, here or by what it belongs to."""
-        return self._core is None
-
-    def close(self) -> None:
-        """Takes the range from the guest and lets go of the memory."""
-        core, self._core = self._core, None
-        if core is None:
-            return
-        try:
-            core.take_back(lambda: self._delete(core))
-        except KvmError:
-            self._core = core  # the guest still has it: the memory must stay
-            raise
-        core.leave_slot(self.slot)
-        vm = self._vm()
-        if vm is not None:
-            vm._children.forget(self)
-
-    def _delete(self, core: VmCore) -> None:
-        core.call(
-            lib.set_user_memory_region,
-            "KVM_SET_USER_MEMORY_REGION",
-            self.slot, 0, 0, 0, 0,
-            slot=self.slot, size=0,
-        )  # fmt: skip
-
-    def __repr__(self) -> str:
-        state = " closed" if self.closed else ""
-        return f"<MemorySlot {self.slot}{state} gpa {self.gpa:#x} size {self.size:#x}>"

@@ -8,14 +8,22 @@ import mmap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pykvm._attributes import ReadableAttributes
 from pykvm._described import Described
-from pykvm._descriptor import Closing, Descriptor, check_int, duplicate, octets
+from pykvm._descriptor import (
+    Closing,
+    Descriptor,
+    check_int,
+    check_ints,
+    duplicate,
+    octets,
+)
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
-from pykvm.errors import ClosedError, KvmError, failure, naming
+from pykvm.errors import ClosedError, failure, naming
 from pykvm.exits import Exit, exit_of
 from pykvm.kick import claim_kick_signal
-from pykvm.registers import reg_id, reg_name, reg_size
+from pykvm.vcpuregs import VcpuRegisters
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -23,9 +31,6 @@ if TYPE_CHECKING:
     from pykvm._vmcore import VmCore
 
 __all__ = ["Vcpu", "VcpuFeature"]
-
-_ALL_ONES = 2**64 - 1
-_get_one_reg = lib.get_one_reg
 
 
 class VcpuFeature(Described):
@@ -43,7 +48,7 @@ class VcpuFeature(Described):
     PMU_V3_STRICT = 9, "No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."
 
 
-class Vcpu(Closing):
+class Vcpu(VcpuRegisters, ReadableAttributes, Closing):
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 
     Attributes: ``vcpu_id``.
@@ -54,7 +59,7 @@ class Vcpu(Closing):
     """
 
     __slots__ = (
-        "__weakref__", "_context", "_core", "_exit", "_hold", "_map", "_vm_core", "vcpu_id",
+        "__weakref__", "_context", "_exit", "_hold", "_map", "_vm_core",
     )  # fmt: skip
 
     def __init__(self, vm_core: VmCore, vcpu_id: int) -> None:
@@ -165,7 +170,7 @@ class Vcpu(Closing):
         self.fileno()
         return memoryview(self._map)
 
-    # Registers --------------------------------------------------------------------------------
+    # Set-up ---------------------------------------------------------------------------------
 
     def arm_vcpu_init(
         self, features: Iterable[VcpuFeature | int] = (), *, target: int | None = None
@@ -182,11 +187,7 @@ class Vcpu(Closing):
         Source: api.rst 4.82.
         """
         init = ffi.new("struct kvm_vcpu_init *")
-        try:
-            asked_for = list(features)
-        except TypeError:
-            raise TypeError(f"features must be several, not {type(features).__name__}") from None
-        bits = sorted({check_int("features", bit, 0, 32 * 7 - 1) for bit in asked_for})
+        bits = sorted(set(check_ints("features", features, 0, 32 * 7 - 1)))
         for bit in bits:
             init.features[bit // 32] |= 1 << bit % 32
         if target is None:
@@ -198,87 +199,6 @@ class Vcpu(Closing):
         self._core.call(
             lib.arm_vcpu_init, "KVM_ARM_VCPU_INIT", init, target=target, bits=" ".join(names)
         )
-
-    def get_one_reg(self, reg: int | str) -> int:
-        """KVM_GET_ONE_REG.
-
-        Capability: ONE_REG.
-
-        Args: ``reg``: an id, or a name of :mod:`pykvm.registers` (an id is quicker).
-        Returns: the value; registers wider than 64 bits too, as one little-endian number.
-        Errors: ENOENT the vCPU has no such register, EINVAL the id cannot be, ENOEXEC the vCPU is
-        not initialised, EPERM SVE not finalised; ValueError an unknown name.
-        Synchronization: waits while another thread is inside run().
-        Source: api.rst 4.69.
-        """
-        try:
-            value = _get_one_reg(self._core.fd, reg)  # type: ignore[arg-type]
-        except (TypeError, OverflowError):
-            return self.get_one_reg(reg_id(reg))
-        if value == _ALL_ONES:
-            return self._get_wide(reg_id(reg))
-        return value
-
-    def _get_wide(self, number: int) -> int:
-        """A register of any size, or what is wrong with it."""
-        size = reg_size(number)
-        data = ffi.new("uint8_t[]", size)
-        name = reg_name(number)
-        self._core.call(lib.get_wide_reg, "KVM_GET_ONE_REG", number, data, reg=name, reg_id=number)
-        return int.from_bytes(ffi.buffer(data, size), "little")
-
-    def _reg_failure(self, ioctl: str, number: int, error: int) -> Exception:
-        return failure(
-            -error, ioctl, f"Vcpu {self.vcpu_id}", self._core.fd,
-            reg=reg_name(number), reg_id=number,
-        )  # fmt: skip
-
-    def set_one_reg(self, reg: int | str, value: int) -> None:
-        """KVM_SET_ONE_REG.
-
-        Capability: ONE_REG.
-
-        Args: ``reg``: an id, or a name of :mod:`pykvm.registers`; ``value``: a number that fits.
-        Errors: as :meth:`get_one_reg`; EINVAL also a value that the host cannot hold, EBUSY a
-        register that is fixed once the VM has run.
-        Synchronization: waits while another thread is inside run().
-        Source: api.rst 4.68.
-        """
-        number = reg_id(reg)
-        size = reg_size(number)
-        value = check_int("value", value, 0, 2 ** (8 * size) - 1)
-        if size > 8:
-            data = ffi.new("uint8_t[]", value.to_bytes(size, "little"))
-            result = lib.set_wide_reg(self._core.fd, number, data)
-        else:
-            result = lib.set_one_reg(self._core.fd, number, value)
-        if result == -errno.EINTR:
-            self.set_one_reg(number, value)
-        elif result < 0:
-            raise self._reg_failure("KVM_SET_ONE_REG", number, -result)
-
-    def get_reg_list(self) -> list[int]:
-        """KVM_GET_REG_LIST.
-
-        Capability: ONE_REG.
-
-        Returns: the ids of all registers of this vCPU; :func:`pykvm.reg_name` names them.
-        Errors: ENOEXEC the vCPU is not initialised, EPERM SVE not finalised.
-        Synchronization: waits while another thread is inside run().
-        Source: api.rst 4.84.
-        """
-        room = 0
-        while True:
-            ids = ffi.new("uint64_t[]", room + 1)
-            ids[0] = room
-            try:
-                self._core.call(lib.get_reg_list, "KVM_GET_REG_LIST", ids)
-            except KvmError as refusal:
-                if refusal.errno != errno.E2BIG or ids[0] <= room:
-                    raise
-                room = ids[0]
-            else:
-                return list(ids[1 : ids[0] + 1])
 
     def ioctl(self, request: int, argument: int | Buffer = 0) -> int:
         """Any ioctl on the vCPU but KVM_RUN, by number; see :meth:`VM.ioctl`.

@@ -10,17 +10,19 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pykvm._attributes import Attributes
 from pykvm._descriptor import Closing, check_int
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm._vmcore import VmCore
 from pykvm.device import Device, DeviceType, type_name
+from pykvm.enable import EnableCap
 from pykvm.errors import ClosedError, KvmBusyError, KvmError
 from pykvm.interrupts import Interrupts
 from pykvm.its import VgicIts
-from pykvm.memory import GuestMemory, MemorySlot
 from pykvm.vcpu import Vcpu
 from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vmmemory import VmMemory
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -29,10 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VM"]
 
-_U64 = 2**64 - 1
 
-
-class VM(Interrupts, Closing):
+class VM(Interrupts, VmMemory, EnableCap, Attributes, Closing):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
     It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when
@@ -46,6 +46,8 @@ class VM(Interrupts, Closing):
     """
 
     __slots__ = ()
+
+    _core: VmCore
 
     def __init__(self, core: VmCore) -> None:
         super().__init__(core)
@@ -95,41 +97,6 @@ class VM(Interrupts, Closing):
         result = raw_ioctl(self._core, request, argument)
         self._core.routing.forget()
         return result
-
-    # Memory -----------------------------------------------------------------------------------
-
-    def add_memory(
-        self,
-        gpa: int,
-        memory: GuestMemory,
-        *,
-        offset: int = 0,
-        size: int | None = None,
-        slot: int | None = None,
-        readonly: bool = False,
-    ) -> MemorySlot:
-        """KVM_SET_USER_MEMORY_REGION: shows the guest ``memory`` at ``gpa``.
-
-        Capability: USER_MEMORY; READONLY_MEM for ``readonly``.
-
-        Args: ``gpa``, ``offset`` (into the memory) and ``size`` are bytes, multiples of the host's
-        page size; ``size`` defaults to what the memory has from ``offset``. ``slot``: a number of
-        one's own, by default the lowest free one. ``readonly``: guest writes exit as MMIO.
-        Errors: EEXIST the range overlaps another slot, EINVAL alignment or number, EFAULT beyond
-        the guest's address space, ENOMEM.
-        Synchronization: any thread, also while vCPUs run.
-        Source: api.rst 4.35.
-        """
-        if not isinstance(memory, GuestMemory):
-            raise TypeError(f"memory must be a GuestMemory, not {type(memory).__name__}")
-        gpa = check_int("gpa", gpa, 0, _U64)
-        offset = check_int("offset", offset, 0, memory.size)
-        size = check_int("size", memory.size - offset if size is None else size, 1, memory.size)
-        if slot is not None:
-            slot = check_int("slot", slot, 0, 2**16 - 1)
-        made = MemorySlot(self, self._core, slot, gpa, memory, offset, size, bool(readonly))
-        self._children.hold(made)
-        return made
 
     # vCPUs and devices ------------------------------------------------------------------------
 

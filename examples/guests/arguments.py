@@ -150,6 +150,16 @@ def fault(*, kind: Fault) -> dict[str, int]:
     return _registers(0, _choice("kind", kind, _FAULTS))
 
 
+def execute(*arguments: int) -> dict[str, int]:
+    """Run the function at ``layout.SCRATCH_GPA``, given up to six values in x0 to x5.
+
+    The host writes it there; ``guests.words`` has instructions for it.
+    """
+    if len(arguments) > 6:
+        raise ValueError(f"{len(arguments)} arguments, but the guest passes on up to 6")
+    return _registers(0, *arguments)
+
+
 def _registers(gic_version: int, *values: int) -> dict[str, int]:
     registers = {"pc": layout.IMAGE_GPA, "x0": layout.REPORT_GPA, "x1": gic_version}
     for number, value in enumerate(values, start=2):

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guests import GuestException, Report, arguments, build, guest_names, layout, load_image
+from guests import (
+    GuestException,
+    Report,
+    arguments,
+    build,
+    guest_names,
+    layout,
+    load_image,
+    words,
+)
 from guests.images import DIRECTORY
 
 
@@ -67,6 +76,21 @@ class TestImages:
         assert build.main(["spin"]) == 0
         assert (tmp_path / "spin.bin").read_bytes() == bytes.fromhex("1f2003d5")
         assert build.main(["--check", "spin"]) == 0
+
+    @pytest.mark.needs("arm64_assembler")
+    def test_words_are_what_the_assembler_makes(self, tmp_path: Path) -> None:
+        pairs = {
+            "mrs x3, mpidr_el1": words.mrs(3, (3, 0, 0, 0, 5)),
+            "msr tpidr_el0, x9": words.msr((3, 3, 13, 0, 2), 9),
+            "hvc #7": words.hvc(7), "smc #7": words.smc(7), "brk #7": words.brk(7),
+            "mov x4, x5": words.mov(4, 5), "msr daifclr, #6": words.unmask(6),
+            "ldr x1, [x2, #24]": words.ldr(1, 2, 24), "str x1, [x2, #24]": words.str_(1, 2, 24),
+            "nop": words.NOP, "wfi": words.WFI, "isb": words.ISB, "dsb sy": words.DSB_SY,
+            "eret": words.ERET,
+        }  # fmt: skip
+        source = tmp_path / "words.S"
+        source.write_text(".globl _start\n_start:\n" + "\n".join(pairs) + "\nret\n")
+        assert build.assemble(source) == words.code(*pairs.values())
 
     def test_importing_the_guests_imports_no_binding(self) -> None:
         code = "import guests, guests.build, sys; print('pykvm' in sys.modules)"
