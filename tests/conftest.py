@@ -5,6 +5,7 @@ from __future__ import annotations
 
 pytest_plugins = (
     "tests.plugin.needs",
+    "tests.plugin.covers",
     "tests.plugin.record",
     "tests.plugin.host",
     "tests.plugin.slices",
