@@ -10,7 +10,8 @@ INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*
 # More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
 ARGS ?=
 
-.PHONY: help demo test lint bench wheels wheels-check soak clean prerequisites
+.PHONY: help demo test test-all lint bench coverage mutants wheels wheels-check soak clean \
+	prerequisites
 
 help: ## this list
 	@echo "Targets:"
@@ -33,6 +34,15 @@ wheels: $(INSTALLED) ## wheels in dist/ for x86_64 and aarch64, their tags and c
 
 wheels-check: $(INSTALLED) ## make wheels, then run the arm64 tests with nothing but the wheel
 	@$(VENV_PYTHON) -m tests.runner bare-venv
+
+test-all: $(INSTALLED) ## make test, and what takes longer: races, mutants, wheels used alone
+	@$(VENV_PYTHON) -m tests.runner --all
+
+coverage: $(INSTALLED) ## put the table of the interface, as the last make test found it, into README.md
+	@$(VENV_PYTHON) -m tests.coverage
+
+mutants: $(INSTALLED) ## leave each call of the interface out in turn: its tests must fail
+	@$(VENV_PYTHON) -m tests.runner 'mutants*'
 
 soak: $(INSTALLED) ## 100,000 level interrupts, raced, on a GICv3 and on a GICv2 host
 	@$(VENV_PYTHON) -m tests.runner 'soak*'

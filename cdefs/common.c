@@ -24,13 +24,6 @@
 #define ARM64_ONLY return PYKVM_NOT_ARM64
 #endif
 
-static int request(int fd, unsigned int number, uintptr_t argument)
-{
-	int result = ioctl(fd, number, argument);
-
-	return result < 0 ? -errno : result;
-}
-
 /*
  * Leaves a new descriptor where its owner looks, before Python hears of it: a signal handler that
  * raises as the call returns would lose a mere return value, and with it the descriptor.

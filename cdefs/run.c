@@ -134,6 +134,7 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->lock);
 
 	result = request(vcpu->fd, KVM_RUN, 0);
+	TRACE_EXIT(vcpu->fd, run);
 
 	pthread_mutex_lock(&vcpu->lock);
 	if (result == 0) {

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 pytest_plugins = (
     "tests.plugin.needs",
-    "tests.plugin.covers",
     "tests.plugin.record",
+    "tests.plugin.covers",
     "tests.plugin.host",
     "tests.plugin.slices",
 )

@@ -20,6 +20,7 @@ class Row(NamedTuple):
     name: str
     rust: str = ""
     mark: str = ""
+    method: str = ""
 
     @property
     def id(self) -> str:

@@ -12,7 +12,7 @@ from tests.lab import processes, progress, store, terminal, tree
 from tests.lab.errors import LAB_FAILED, Interrupted, LabError
 from tests.lab.job import Job
 from tests.lab.run import prepare, run
-from tests.lab.shapes import TEST_SHAPES, Shape
+from tests.lab.shapes import ALL_SHAPES, Shape
 
 
 def _shape_options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,8 @@ def _run(options: argparse.Namespace) -> int:
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     job = Job(options.command, timeout=options.timeout, out=out)
-    return run(_shape(options), job, install=not options.no_install, files=files)
+    install = not options.no_install
+    return run(_shape(options), job, install=install, traced=options.traced, files=files)
 
 
 def _shell(options: argparse.Namespace) -> int:
@@ -70,7 +71,7 @@ def _shell(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    for shape in TEST_SHAPES if options.all else [_shape(options)]:
+    for shape in ALL_SHAPES if options.all else [_shape(options)]:
         snapshot = prepare(shape, install=not options.no_install)
         progress.done()
         print(f"{shape}: {snapshot or 'ready; boots cold'}", flush=True)
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _job_options(runs)
     runs.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS")
     runs.add_argument("--out", type=Path, metavar="DIR", help="where files in $OUT come back to")
+    runs.add_argument("--traced", action="store_true", help="pykvm's test build: it records calls")
     runs.add_argument("command", nargs="+", metavar="COMMAND", help="after --")
     runs.set_defaults(do=_run)
 

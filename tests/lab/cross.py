@@ -16,6 +16,8 @@ from tests.lab.processes import run
 COMPILER = "aarch64-linux-gnu-gcc"
 C_LIBRARY = Path("/usr/aarch64-linux-gnu/include/stdio.h")
 MODULE = "_kvm.abi3.so"
+#: What the test build includes.
+TRACE = Path("tests/coverage/trace.c")
 _FLAGS = ("-O2", "-std=gnu11", "-shared", "-fPIC", "-DPy_LIMITED_API=0x030b0000")
 
 
@@ -62,11 +64,15 @@ def python_headers() -> list[Path]:
     return [*include.glob("python3.*"), include]
 
 
-def compiled_module(top: Path, cdefs: Sequence[Path]) -> Path:
-    """The tree's compiled module for arm64, built anew when anything in cdefs/ has changed."""
+def compiled_module(top: Path, cdefs: Sequence[Path], *, traced: bool = False) -> Path:
+    """The tree's compiled module for arm64, built anew when anything in cdefs/ has changed.
+
+    ``traced``: the test build, which records the calls that it makes.
+    """
     gcc = compiler()
     headers = python_headers()
     python = native.python()
+    flags = (*_FLAGS, f'-DPYKVM_TRACE="{top / TRACE}"') if traced else _FLAGS
     seen = gcc.stat()
     tools = (seen.st_size, seen.st_mtime_ns, [str(place) for place in headers], python.tree.name)
 
@@ -78,7 +84,7 @@ def compiled_module(top: Path, cdefs: Sequence[Path]) -> Path:
             run(
                 [
                     gcc,
-                    *_FLAGS,
+                    *flags,
                     *(f"-I{place}" for place in headers),
                     source,
                     "-o",
@@ -88,7 +94,8 @@ def compiled_module(top: Path, cdefs: Sequence[Path]) -> Path:
                 env={"TMPDIR": str(work)},
             )
 
-    key = cache.digest(content_key(top, cdefs), _FLAGS, tools)
+    files = [*cdefs, TRACE] if traced else cdefs
+    key = cache.digest(content_key(top, files), flags, tools)
     return cache.item("modules", key, build) / MODULE
 
 

@@ -89,5 +89,14 @@ TEST_SHAPES = (
     Shape(cpu="cortex-a57", gic=2, kernel="newest"),
     # Debian 12's QEMU now and then runs code that is no longer there on this CPU: a guest whose
     # memory held an endless loop in an earlier VM was seen to execute that loop.
-    Shape(cpu="max", kernel="newest", qemu="newest"),
+    Shape(cpu="max", kernel="newest", qemu="newest", machine_options=("mte=on",)),
 )
+
+# Hosts for the tests alone that need a property (tests/properties.py) which none of the above has.
+SPECIAL_SHAPES = {
+    "el2": Shape(
+        cpu="neoverse-n2", kernel="newest", qemu="newest", append=("kvm-arm.mode=nested",)
+    ),
+}
+#: Every host that the test suite boots.
+ALL_SHAPES = (*TEST_SHAPES, *SPECIAL_SHAPES.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.lab import cache, cross, emulators, kernels, snapshots
 from tests.lab.boot import parts
 from tests.lab.errors import LabError
-from tests.lab.shapes import TEST_SHAPES
+from tests.lab.shapes import ALL_SHAPES
 
 # What has to be there, and the Debian package that brings it.
 _PROGRAMS = (
@@ -49,7 +49,7 @@ def listing() -> str:
     lines += [f"  {name:6} {sizes}" for name, sizes in series.items()]
     lines += ["", "Hosts that the test suite runs on, and their snapshots:"]
     cached = {path.name: path for path in snapshots.existing()}
-    for shape in TEST_SHAPES:
+    for shape in ALL_SHAPES:
         path, state = None, "not cached"
         if not snapshots.hold(shape):
             state = "boots cold"

@@ -11,17 +11,37 @@ which the call does nothing.
 from __future__ import annotations
 
 import errno
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import pytest
+from _pytest.runner import runtestprotocol
 
+from tests.coverage import match, trace
 from tests.coverage.rows import ROWS
+from tests.plugin.record import Recorder
+
+#: A test whose call does nothing may wait for what never comes; that it does tells enough.
+_MUTED_SECONDS = 20
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("pykvm").addoption(
+        "--mute",
+        action="store_true",
+        help="run each test that proves rows once more for each of them, with the row's call made "
+        "to do nothing: the test must fail (in the test build, on emulated hosts)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "covers(*rows, refused=None): rows of tests/coverage/rows.py that it proves"
     )
+    if trace.available():
+        config.pluginmanager.register(_Watch(config), "pykvm-covers")
 
 
 def covered(item: pytest.Item) -> Iterator[tuple[str, str]]:
@@ -41,3 +61,57 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 )
             if refused and refused not in errno.errorcode.values():
                 raise pytest.UsageError(f"{item.nodeid}: refused={refused!r} is no errno")
+
+
+class _Watch:
+    """Tells the record which rows each test has proven, or what it noticed of muted calls."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def _tell(self, event: str, item: pytest.Item, **content: object) -> None:
+        recorder = self._config.pluginmanager.get_plugin("pykvm-recorder")
+        if isinstance(recorder, Recorder):
+            recorder.write(event, nodeid=item.nodeid, **content)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        trace.reset()
+        reports = runtestprotocol(item, nextitem=nextitem)
+        seen = list(trace.calls())
+        if all(report.passed for report in reports):
+            rows = {row: why for row, why in covered(item) if match.proven(row, why, seen)}
+            if rows:
+                self._tell("covers", item, rows=list(rows))
+            if self._config.getoption("mute"):
+                for row, refused in rows.items():
+                    noticed = _notices(item, row, refused, nextitem)
+                    self._tell("muted", item, row=row, noticed=noticed)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+
+def _notices(item: pytest.Item, row: str, refused: str, nextitem: pytest.Item | None) -> bool:
+    """Whether the test fails when the calls of this row do nothing."""
+    if ROWS[row].section == "cap" and ROWS[row].mark:
+        return True  # a capability that answers 0 everywhere: nothing can be left out
+    calls = match.pattern_of_refusal(row) if refused else match.pattern(row)
+    item._initrequest()  # type: ignore[attr-defined]
+    with trace.muted(*calls), _impatience():
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    return not all(report.passed for report in reports)
+
+
+@contextmanager
+def _impatience() -> Iterator[None]:
+    def give_up(_signum: int, _frame: FrameType | None) -> None:
+        raise TimeoutError("nothing comes")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, _MUTED_SECONDS, 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -107,7 +107,7 @@ class _Host:
     def _start(self) -> None:
         option = self._config.getoption
         words = ["--tb", option("tbstyle")] + ["--showlocals"] * bool(option("showlocals"))
-        words += ["-v"] * self._config.get_verbosity()
+        words += ["-v"] * self._config.get_verbosity() + ["--mute"] * bool(option("mute", False))
         if interrupts := option("interrupts", 0):
             words += ["--interrupts", str(interrupts)]
         host_words = shlex.split(option("lab"))
@@ -130,10 +130,10 @@ class _Host:
                 yield _failed(item, trouble)
 
     def _take(self, event: dict[str, Any]) -> None:
-        if event["event"] == "host":
+        if event["event"] in ("host", "covers", "muted"):
             recorder = self._config.pluginmanager.get_plugin("pykvm-recorder")
             if isinstance(recorder, Recorder):
-                recorder.write("host", host=event["host"])
+                recorder.write(**event)
         elif event["event"] == "finish":
             self._finished.add(event["nodeid"])
         elif event["event"] == "report":

@@ -59,7 +59,8 @@ class LabRun:
         there = ["--host", "native", "--items", str(items), "--record", "/dev/fd/3"]
         there += ["--continue-on-collection-errors", "-p", "no:cacheprovider"]
         there += ["-o", f"faulthandler_timeout={_STUCK_SECONDS}", *pytest_words, *files]
-        words = ["--timeout", str(_TIMEOUT_SECONDS), "--file", f"{items}:{items}", *lab_words]
+        words = ["--traced", "--timeout", str(_TIMEOUT_SECONDS), "--file", f"{items}:{items}"]
+        words += lab_words
         self._process = subprocess.Popen(
             [*_ENDS_WITH_US, *lab, *words, "--", *_PYTEST, *there],
             cwd=top,

@@ -15,6 +15,12 @@ from tests.plugin.tiers import TIERS, tier_of
 from tests.properties import PROPERTIES, holds
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("pykvm").addoption(
+        "--only-needing", metavar="NAME", help="run only tests that need this property of a host"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"needs(*names): properties that the host must have: {', '.join(PROPERTIES)}"
@@ -29,7 +35,7 @@ def _needed(item: pytest.Item) -> list[str]:
     return names
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         for name in _needed(item):
             if name not in PROPERTIES:
@@ -40,6 +46,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker in item.iter_markers("needs"):
             if marker.kwargs or not marker.args:
                 raise pytest.UsageError(f"{item.nodeid}: needs() takes names, at least one")
+    wanted = config.getoption("only_needing")
+    if wanted is not None:
+        config.hook.pytest_deselected(items=[i for i in items if wanted not in _needed(i)])
+        items[:] = [item for item in items if wanted in _needed(item)]
 
 
 @pytest.hookimpl(tryfirst=True)

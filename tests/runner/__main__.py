@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from types import FrameType
 
 from tests.properties import PROPERTIES
-from tests.runner import parts, summary
+from tests.runner import interface, parts, summary
 from tests.runner.parts import Part
 from tests.runner.process import Process
 from tests.runner.screen import Screen
@@ -24,6 +24,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.runner", description=__doc__)
     parser.add_argument("part", nargs="*", help="only these parts; * stands for anything")
     parser.add_argument("--list", action="store_true", help="name the parts and end")
+    parser.add_argument("--all", action="store_true", help="also what runs only if it is named")
     parser.add_argument(
         "--jobs",
         type=int,
@@ -93,8 +94,8 @@ def main() -> int:
     options = _options()
     every = parts.checks() + parts.wheels() + parts.on_this_machine()
     if options.emulated or not parts.is_arm64_host():
-        every += parts.on_emulated_hosts() + parts.soak()
-    chosen = _chosen(every, options.part)
+        every += parts.on_emulated_hosts() + parts.soak() + parts.mutants()
+    chosen = _chosen(every, ["*"] if options.all else options.part)
     if options.list:
         listed = every if not options.part else chosen
         print(*(f"{part.name}{' (if named)' * part.by_name}" for part in listed), sep="\n")
@@ -112,7 +113,7 @@ def main() -> int:
         _run_all(processes, screen, options.jobs)
     finally:
         screen.close()
-    verdict = judge(processes, _beyond(chosen, every))
+    verdict = judge(processes, _beyond(chosen, every), interface.judge(processes))
     sections = (summary.troubles(processes), summary.table(processes), summary.gaps(verdict))
     print("", *filter(None, sections), sep="\n")
     print(summary.last_line(verdict), flush=True)

@@ -7,9 +7,10 @@ import dataclasses
 import os
 import platform
 import re
+import shlex
 import sys
 
-from tests.lab.shapes import TEST_SHAPES, Shape
+from tests.lab.shapes import SPECIAL_SHAPES, TEST_SHAPES, Shape
 
 PYTHON = (sys.executable, "-m")
 _PYTEST = (*PYTHON, "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
@@ -32,17 +33,30 @@ class Part:
         return re.sub(r"[^\w.]+", "-", self.name).strip("-")
 
 
+#: Fields of a shape whose option is given once for each of their values.
+_REPEATED = {
+    "machine_options": "--machine-option",
+    "append": "--append",
+    "modules": "--module",
+    "packages": "--package",
+    "devices": "--device",
+    "disks": "--disk",
+}
+
+
 def lab_words(shape: Shape) -> str:
-    """The lab's options for a shape that differs from the default in plain options only."""
+    """The lab's options for a shape, as one word."""
     words: list[str] = []
     for field in dataclasses.fields(shape):
         value = getattr(shape, field.name)
-        if value != field.default:
-            if not isinstance(value, str | int):
-                raise ValueError(f"no option is known here for {field.name}={value!r} of a host")
-            words.append(f"--{field.name.replace('_', '-')}")
-            words += [] if value is True else [str(value)]
-    return " ".join(words)
+        if value == field.default:
+            continue
+        if field.name in _REPEATED:
+            words += [word for each in value for word in (_REPEATED[field.name], str(each))]
+            continue
+        words.append(f"--{field.name.replace('_', '-')}")
+        words += [] if value is True else [str(value)]
+    return shlex.join(words)
 
 
 def _tests(name: str, *words: str, shape: Shape | None = None, by_name: bool = False) -> Part:
@@ -108,8 +122,20 @@ def on_emulated_hosts() -> list[Part]:
 
     It boots for them: minutes of tests gain nothing from a snapshot, and depend on one thing less.
     """
-    words = ("tests/kvm", "tests/arm64", "--host", "lab")
-    shapes = [dataclasses.replace(shape, cold=True) for shape in TEST_SHAPES]
-    return [
-        _tests(str(shape), *words, f"--lab={lab_words(shape)}", shape=shape) for shape in shapes
+    return [_on(shape, str(shape)) for shape in TEST_SHAPES] + [
+        _on(shape, f"{shape} for {name}", "--only-needing", name)
+        for name, shape in SPECIAL_SHAPES.items()
     ]
+
+
+def mutants() -> list[Part]:
+    """Each test that proves a row, with the row's call made to do nothing: it must fail."""
+    shapes = [*TEST_SHAPES, *SPECIAL_SHAPES.values()]
+    words = ("-m", "covers", "--mute")
+    return [_on(shape, f"mutants {shape}", *words, by_name=True) for shape in shapes]
+
+
+def _on(shape: Shape, name: str, *words: str, by_name: bool = False) -> Part:
+    shape = dataclasses.replace(shape, cold=True)
+    words = ("tests/kvm", "tests/arm64", "--host", "lab", f"--lab={lab_words(shape)}", *words)
+    return _tests(name, *words, shape=shape, by_name=by_name)

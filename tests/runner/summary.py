@@ -76,6 +76,7 @@ def troubles(processes: Sequence[Process]) -> str:
 def gaps(verdict: Verdict) -> str:
     """The tests that did not run."""
     lines = [f"FAILED nowhere: no host ran {nodeid}" for nodeid in verdict.nowhere]
+    lines += [f"FAILED interface: {trouble}" for trouble in verdict.interface]
     if verdict.excused:
         lines.append(f"{len(verdict.excused)} tests want a host that was not part of this run:")
         lines += _shortened(verdict.excused)

@@ -23,6 +23,11 @@ class Tally:
         """What became of each test: passed, failed or skipped."""
         self.missed: dict[str, str] = {}
         """For each skipped test, the property that the host lacks."""
+        self.proven: dict[str, list[str]] = {}
+        """For each test that proved rows of the interface, these rows."""
+        self.unnoticed: list[tuple[str, str]] = []
+        """Rows whose call did nothing, each with a test that passed all the same."""
+        self.noticed = 0
         self.running = ""
         self._faults: list[str] = []
         self._ended = False
@@ -38,6 +43,12 @@ class Tally:
                 self.running = event["nodeid"]
             case "report":
                 self._take_report(event["report"])
+            case "covers":
+                self.proven[event["nodeid"]] = event["rows"]
+            case "muted" if event["noticed"]:
+                self.noticed += 1
+            case "muted":
+                self.unnoticed.append((event["row"], event["nodeid"]))
             case "finish":
                 self.running = ""
             case "end":
@@ -83,6 +94,7 @@ class Tally:
             found.append(f"it ended with status {status}")
         if status == 1 and not found and not self.counts["failed"]:
             found.append("it ended with status 1, although no test failed")
+        found += [f"{nodeid} passes where {row} does nothing" for row, nodeid in self.unnoticed]
         lost = [nodeid for nodeid in self.collected if nodeid not in self.results]
         if lost:
             found.append(f"{len(lost)} collected tests have no result, the first is {lost[0]}")

@@ -19,9 +19,13 @@ class Verdict(NamedTuple):
     """Tests that should have run somewhere and did not: each of them is in ``failed``."""
     excused: list[str]
     """Tests for hosts that this run does not include."""
+    interface: Sequence[str] = ()
+    """What is wrong with the table of the interface: each of them is in ``failed``."""
 
 
-def judge(processes: Sequence[Process], beyond: Collection[str]) -> Verdict:
+def judge(
+    processes: Sequence[Process], beyond: Collection[str], interface: Sequence[str] = ()
+) -> Verdict:
     """Adds up. ``beyond``: properties that no host of this run can have."""
     passed = failed = skipped = 0
     known: set[str] = set()
@@ -43,4 +47,5 @@ def judge(processes: Sequence[Process], beyond: Collection[str]) -> Verdict:
     excused: list[str] = []
     for nodeid in sorted(known - ran):
         (excused if missed.get(nodeid, set()) & set(beyond) else nowhere).append(nodeid)
-    return Verdict(passed, failed + len(nowhere), skipped, nowhere, excused)
+    failed += len(nowhere) + len(interface)
+    return Verdict(passed, failed, skipped, nowhere, excused, interface)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.shapes import TEST_SHAPES, Shape
+from tests.lab.shapes import ALL_SHAPES, Shape
 from tests.plugin import lab_run
 from tests.runner import parts, process, summary
 from tests.runner.parts import Part
@@ -187,7 +187,7 @@ def test_a_host_becomes_the_labs_options_and_back(part: Part) -> None:
 
 
 def test_every_host_of_the_lab_takes_part() -> None:
-    assert [str(part.shape) for part in parts.on_emulated_hosts()] == list(map(str, TEST_SHAPES))
+    assert [str(part.shape) for part in parts.on_emulated_hosts()] == list(map(str, ALL_SHAPES))
 
 
 def test_a_silent_host_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the table of the last whole run into README.md: `python -m tests.coverage`."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.coverage import collect, render
+from tests.coverage.kept import KEPT, README
+
+
+def main() -> int:
+    """Rewrites README.md; 1 where no whole run has left its results."""
+    if not KEPT.exists():
+        print("no results: run `make test` first, all of it", file=sys.stderr)
+        return 1
+    coverage = collect.load(KEPT)
+    text = README.read_text(encoding="utf-8")
+    README.write_text(render.replaced(text, coverage), encoding="utf-8")
+    for row in collect.gaps(coverage):
+        print(f"no test proves {row}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hosts of a run have proven, and what no test has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.coverage.rows import ROWS
+from tests.lab.shapes import Shape
+
+__all__ = ["Coverage", "Proof", "Survivor", "gaps", "load", "save"]
+
+
+class Proof(NamedTuple):
+    """A test that proved a row, and the hosts where it did."""
+
+    test: str
+    hosts: tuple[str, ...]
+
+
+class Survivor(NamedTuple):
+    """A test that passed although a row's call did nothing."""
+
+    row: str
+    test: str
+    host: str
+
+
+Coverage = Mapping[str, tuple[Proof, ...]]
+
+
+def gather(told: Iterable[tuple[Shape, Mapping[str, Iterable[str]]]]) -> Coverage:
+    """The proofs of each row, from what each host's tests have proven, by test."""
+    found: dict[str, dict[str, list[str]]] = {row: {} for row in ROWS}
+    for shape, by_test in told:
+        for test, rows in by_test.items():
+            for row in rows:
+                found[row].setdefault(test, []).append(host_name(shape))
+    return {
+        row: tuple(Proof(test, tuple(hosts)) for test, hosts in sorted(tests.items()))
+        for row, tests in found.items()
+    }
+
+
+def host_name(shape: Shape) -> str:
+    """A host of the test suite in a few words."""
+    words = [shape.kernel, f"v{shape.gic}", shape.cpu]
+    words += [shape.page_size] if shape.page_size != "4k" else []
+    words += [option for option in shape.machine_options if option.startswith("mte")]
+    words += ["nested" for word in shape.append if "nested" in word]
+    return " ".join(words)
+
+
+def gaps(coverage: Coverage) -> list[str]:
+    """The rows that no test has proven."""
+    return [row for row in ROWS if not coverage.get(row)]
+
+
+def save(coverage: Coverage, path: Path) -> None:
+    """Keeps it for the table in README.md."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(coverage, indent=1), encoding="utf-8")
+
+
+def load(path: Path) -> Coverage:
+    """What was kept."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        row: tuple(Proof(test, tuple(hosts)) for test, hosts in proofs)
+        for row, proofs in kept.items()
+    }
