@@ -112,12 +112,54 @@ static void take_exit(struct pykvm_vcpu *vcpu, struct kvm_run *run)
 }
 
 /*
- * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick, -EINTR after
- * any other signal (the caller lets its handlers run and comes back), or another -errno.
+ * Exits that come with an errno. The kernel sets their reason and fails all the same; any other
+ * errno leaves whatever reason was there, which before_run() made harmless.
+ */
+static int failed_exit(struct pykvm_vcpu *vcpu, struct kvm_run *run, int error)
+{
+	uint32_t reason = run->exit_reason;
+
+	if (reason == KVM_EXIT_MEMORY_FAULT && (error == -EFAULT || error == -EHWPOISON)) {
+		take_exit(vcpu, run);
+		return error == -EFAULT ? (int)reason : PYKVM_POISONED;
+	}
+	if (reason == KVM_EXIT_FAIL_ENTRY && error == -EINVAL) {
+		take_exit(vcpu, run);
+		memset(&vcpu->exit.fail_entry, 0, sizeof(vcpu->exit.fail_entry)); /* an older exit's */
+		return (int)reason;
+	}
+	return error;
+}
+
+/*
+ * KVM completes the guest's load only while the reason still says MMIO, so that one stays. It is
+ * no exit that comes with an errno: failed_exit() cannot mistake it.
+ */
+static void before_run(struct kvm_run *run)
+{
+	if (run->exit_reason != KVM_EXIT_MMIO)
+		run->exit_reason = KVM_EXIT_UNKNOWN;
+}
+
+/* Lines of the timers and the PMU, which KVM shows here where the GIC is not its own. */
+static uint64_t device_lines(struct kvm_run *run)
+{
+#ifdef __aarch64__
+	return run->s.regs.device_irq_level;
+#else
+	return 0; /* other registers lie there */
+#endif
+}
+
+/*
+ * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick,
+ * KVM_EXIT_INTR where a line of device_lines() has changed, -EINTR after any other signal (the
+ * caller lets its handlers run and comes back), or another -errno.
  */
 API int vcpu_run(struct pykvm_vcpu *vcpu)
 {
 	struct kvm_run *run;
+	uint64_t lines;
 	int result = vcpu_lock(vcpu);
 
 	if (result)
@@ -129,6 +171,8 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 	}
 	unblock_once(vcpu->signal);
 	run = vcpu->run;
+	before_run(run);
+	lines = device_lines(run);
 	vcpu->load = 0;
 	vcpu->tid = (pid_t)syscall(SYS_gettid);
 	pthread_mutex_unlock(&vcpu->lock);
@@ -143,6 +187,10 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 		vcpu->kicked = 0;
 		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
 		result = PYKVM_INTERRUPTED;
+	} else if (result == -EINTR) {
+		result = device_lines(run) != lines ? KVM_EXIT_INTR : result;
+	} else {
+		result = failed_exit(vcpu, run, result);
 	}
 	vcpu->tid = 0;
 	pthread_mutex_unlock(&vcpu->lock);
@@ -153,6 +201,18 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 API struct kvm_run *vcpu_exit(struct pykvm_vcpu *vcpu)
 {
 	return &vcpu->exit;
+}
+
+/* What device_lines() shows now. */
+API int vcpu_device_lines(struct pykvm_vcpu *vcpu)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	result = (int)(device_lines(vcpu->run) & INT32_MAX);
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
 }
 
 /* Bytes of the load that waits for its value, or 0. */

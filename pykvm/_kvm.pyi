@@ -10,6 +10,7 @@ class lib:
     PYKVM_INSIDE: int
     PYKVM_NOT_ARM64: int
     PYKVM_INTERRUPTED: int
+    PYKVM_POISONED: int
     KVM_GET_API_VERSION: int
     KVM_CREATE_VM: int
     KVM_CHECK_EXTENSION: int
@@ -158,16 +159,30 @@ class lib:
     KVM_ARM_VCPU_HAS_EL2_E2H0: int
     KVM_ARM_VCPU_PMU_V3_STRICT: int
     KVM_EXIT_UNKNOWN: int
+    KVM_EXIT_HYPERCALL: int
+    KVM_EXIT_DEBUG: int
     KVM_EXIT_MMIO: int
     KVM_EXIT_FAIL_ENTRY: int
     KVM_EXIT_INTR: int
     KVM_EXIT_INTERNAL_ERROR: int
     KVM_EXIT_SYSTEM_EVENT: int
+    KVM_EXIT_ARM_NISV: int
+    KVM_EXIT_DIRTY_RING_FULL: int
+    KVM_EXIT_MEMORY_FAULT: int
+    KVM_EXIT_ARM_SEA: int
+    KVM_EXIT_ARM_LDST64B: int
+    KVM_DEBUG_ARCH_HSR_HIGH_VALID: int
+    KVM_HYPERCALL_EXIT_SMC: int
+    KVM_HYPERCALL_EXIT_16BIT: int
+    KVM_EXIT_ARM_SEA_FLAG_GPA_VALID: int
     KVM_SYSTEM_EVENT_SHUTDOWN: int
     KVM_SYSTEM_EVENT_RESET: int
     KVM_SYSTEM_EVENT_CRASH: int
     KVM_SYSTEM_EVENT_WAKEUP: int
     KVM_SYSTEM_EVENT_SUSPEND: int
+    KVM_ARM_DEV_EL1_VTIMER: int
+    KVM_ARM_DEV_EL1_PTIMER: int
+    KVM_ARM_DEV_PMU: int
     KVM_REG_ARM64: int
     KVM_REG_SIZE_SHIFT: int
     KVM_REG_SIZE_MASK: int
@@ -266,6 +281,8 @@ class lib:
     def vcpu_run(vcpu: CData, /) -> int: ...
     @staticmethod
     def vcpu_exit(vcpu: CData, /) -> CData: ...
+    @staticmethod
+    def vcpu_device_lines(vcpu: CData, /) -> int: ...
     @staticmethod
     def vcpu_pending_load(vcpu: CData, /) -> int: ...
     @staticmethod
