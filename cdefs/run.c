@@ -17,53 +17,12 @@ struct pykvm_vcpu {
 	pid_t tid; /* the thread inside KVM_RUN, or 0 */
 	int kicked;
 	int closing;
+	int masked; /* whether KVM_SET_SIGNAL_MASK blocks `blocked` during KVM_RUN */
+	uint64_t blocked;
 	unsigned long forks;
 	uint32_t load; /* bytes of the guest's load that waits for its value, or 0 */
 	struct kvm_run exit; /* copy of the last exit: `run` may be unmapped before Python reads it */
 };
-
-/* Interrupts system calls by being there at all. */
-static void on_kick_signal(int signal)
-{
-	(void)signal;
-}
-
-static int reports_faults(int signal)
-{
-	return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
-	       signal == SIGTRAP;
-}
-
-/*
- * Takes `wanted`, or with 0 the first real-time signal that nobody uses, for kicks. Without a handler
- * such a signal would end the process, so this comes before any kick can be sent. Returns the
- * signal's number, or -EBUSY where `wanted` has a handler already, -EINVAL where it must not have
- * this one: a fault that is handled by doing nothing comes again without end.
- */
-API int claim_kick_signal(int wanted)
-{
-	struct sigaction action = { .sa_handler = on_kick_signal, .sa_flags = SA_RESTART };
-	struct sigaction present;
-	int first = wanted ? wanted : SIGRTMIN;
-	int last = wanted ? wanted : SIGRTMAX;
-	int signal;
-
-	if (reports_faults(wanted))
-		return -EINVAL;
-	sigemptyset(&action.sa_mask);
-	for (signal = first; signal <= last; signal++) {
-		if (sigaction(signal, NULL, &present) < 0)
-			return -errno;
-		if (present.sa_handler == on_kick_signal)
-			return signal;
-		if ((present.sa_flags & SA_SIGINFO) || present.sa_handler != SIG_DFL)
-			continue;
-		if (sigaction(signal, &action, NULL) < 0)
-			return -errno;
-		return signal;
-	}
-	return -EBUSY;
-}
 
 API void vcpu_open(struct pykvm_vcpu *vcpu, int fd, void *run, int signal)
 {
@@ -152,9 +111,23 @@ static uint64_t device_lines(struct kvm_run *run)
 }
 
 /*
+ * Whether KVM_RUN would end again at once: a signal waits that the thread blocks and KVM_RUN's own
+ * mask does not. No handler will take it.
+ */
+static int signal_stays(struct pykvm_vcpu *vcpu)
+{
+	uint64_t pending = 0;
+
+	if (!vcpu->masked)
+		return 0;
+	syscall(SYS_rt_sigpending, &pending, sizeof(pending));
+	return (pending & ~vcpu->blocked) != 0;
+}
+
+/*
  * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick,
- * KVM_EXIT_INTR where a line of device_lines() has changed, -EINTR after any other signal (the
- * caller lets its handlers run and comes back), or another -errno.
+ * KVM_EXIT_INTR where a line of device_lines() has changed, PYKVM_SIGNAL for signal_stays(), -EINTR
+ * after any other signal (the caller lets its handlers run and comes back), or another -errno.
  */
 API int vcpu_run(struct pykvm_vcpu *vcpu)
 {
@@ -188,7 +161,10 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
 		result = PYKVM_INTERRUPTED;
 	} else if (result == -EINTR) {
-		result = device_lines(run) != lines ? KVM_EXIT_INTR : result;
+		if (device_lines(run) != lines)
+			result = KVM_EXIT_INTR;
+		else if (signal_stays(vcpu))
+			result = PYKVM_SIGNAL;
 	} else {
 		result = failed_exit(vcpu, run, result);
 	}
@@ -201,6 +177,19 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 API struct kvm_run *vcpu_exit(struct pykvm_vcpu *vcpu)
 {
 	return &vcpu->exit;
+}
+
+/* Says what KVM_SET_SIGNAL_MASK was told; kicks' own signal is never part of that. */
+API int vcpu_masked(struct pykvm_vcpu *vcpu, int masked, uint64_t blocked)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	vcpu->masked = masked;
+	vcpu->blocked = blocked;
+	pthread_mutex_unlock(&vcpu->lock);
+	return 0;
 }
 
 /* What device_lines() shows now. */

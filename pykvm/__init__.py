@@ -40,6 +40,7 @@ from pykvm.exits import (
     SystemEventType,
     Unknown,
 )
+from pykvm.guestdebug import Breakpoint, DebugRegisters, GuestDebugControl, Watchpoint
 from pykvm.ioeventfd import Ioeventfd
 from pykvm.irqfd import Irqfd
 from pykvm.its import VgicIts
@@ -50,7 +51,10 @@ from pykvm.memory import GuestMemory
 from pykvm.registers import reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
+from pykvm.smccc import SmcccAction
 from pykvm.vcpu import Vcpu, VcpuFeature
+from pykvm.vcpuattrs import PmuEventAction
+from pykvm.vcpustate import DeviceIrqLevel, MpState, VcpuEvents
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vm import VM
 
@@ -59,16 +63,20 @@ __all__ = [
     "ArmLdst64b",
     "ArmNisv",
     "ArmSea",
+    "Breakpoint",
     "Cap",
     "ClosedError",
     "Debug",
     "DebugCause",
+    "DebugRegisters",
     "Device",
+    "DeviceIrqLevel",
     "DeviceType",
     "DirtyRingFull",
     "EventFd",
     "Exit",
     "FailEntry",
+    "GuestDebugControl",
     "GuestMemory",
     "Hypercall",
     "InternalError",
@@ -88,18 +96,23 @@ __all__ = [
     "MemorySlot",
     "MmioRead",
     "MmioWrite",
+    "MpState",
     "MsiRoute",
+    "PmuEventAction",
     "Route",
+    "SmcccAction",
     "SpiRoute",
     "SystemEvent",
     "SystemEventType",
     "Unknown",
     "Vcpu",
+    "VcpuEvents",
     "VcpuFeature",
     "Vgic",
     "VgicIts",
     "VgicV2",
     "VgicV3",
+    "Watchpoint",
     "reg_id",
     "reg_name",
     "reg_size",

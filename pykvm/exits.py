@@ -90,8 +90,9 @@ class MmioWrite(NamedTuple):
 class Interrupted(NamedTuple):
     """The run was ended from outside; the guest goes on with the next one.
 
-    ``by`` is "kick" after a :meth:`Vcpu.kick`, and "line" where a line of the vCPU's timers or PMU
-    has changed, which only happens without a GIC in the kernel: see :attr:`Vcpu.device_irq_level`.
+    ``by`` is "kick" after a :meth:`Vcpu.kick`; "line" where a line of the vCPU's timers or PMU has
+    changed, without a GIC in the kernel (:attr:`Vcpu.device_irq_level`); "signal" for one that
+    :meth:`Vcpu.set_signal_mask` lets in and the thread blocks.
     """
 
     by: str = "kick"
@@ -271,6 +272,8 @@ def _rare_exit_of(run: Any, reason: int) -> Exit:
         return Debug(int(arch.hsr) | int(high) << 32, int(arch.far))
     if reason == lib.KVM_EXIT_INTR:
         return Interrupted("line")
+    if reason == lib.PYKVM_SIGNAL:
+        return Interrupted("signal")
     if reason == lib.KVM_EXIT_ARM_NISV:
         return ArmNisv(int(run.arm_nisv.esr_iss), int(run.arm_nisv.fault_ipa))
     if reason == lib.KVM_EXIT_ARM_LDST64B:
