@@ -7,3 +7,5 @@
 #define PYKVM_INSIDE -5002 /* own: another thread is inside KVM_RUN */
 #define PYKVM_NOT_ARM64 -5003 /* own: the call has another meaning on this machine */
 #define PYKVM_INTERRUPTED 0x40000000 /* own: KVM_RUN ended by a kick */
+#define PYKVM_SIGNAL 0x40000002 /* own: KVM_RUN ended by a signal that stays pending */
+#define PYKVM_POISONED 0x40000001 /* own: a memory fault on memory that is broken: EHWPOISON */

@@ -17,53 +17,12 @@ struct pykvm_vcpu {
 	pid_t tid; /* the thread inside KVM_RUN, or 0 */
 	int kicked;
 	int closing;
+	int masked; /* whether KVM_SET_SIGNAL_MASK blocks `blocked` during KVM_RUN */
+	uint64_t blocked;
 	unsigned long forks;
 	uint32_t load; /* bytes of the guest's load that waits for its value, or 0 */
 	struct kvm_run exit; /* copy of the last exit: `run` may be unmapped before Python reads it */
 };
-
-/* Interrupts system calls by being there at all. */
-static void on_kick_signal(int signal)
-{
-	(void)signal;
-}
-
-static int reports_faults(int signal)
-{
-	return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
-	       signal == SIGTRAP;
-}
-
-/*
- * Takes `wanted`, or with 0 the first real-time signal that nobody uses, for kicks. Without a handler
- * such a signal would end the process, so this comes before any kick can be sent. Returns the
- * signal's number, or -EBUSY where `wanted` has a handler already, -EINVAL where it must not have
- * this one: a fault that is handled by doing nothing comes again without end.
- */
-API int claim_kick_signal(int wanted)
-{
-	struct sigaction action = { .sa_handler = on_kick_signal, .sa_flags = SA_RESTART };
-	struct sigaction present;
-	int first = wanted ? wanted : SIGRTMIN;
-	int last = wanted ? wanted : SIGRTMAX;
-	int signal;
-
-	if (reports_faults(wanted))
-		return -EINVAL;
-	sigemptyset(&action.sa_mask);
-	for (signal = first; signal <= last; signal++) {
-		if (sigaction(signal, NULL, &present) < 0)
-			return -errno;
-		if (present.sa_handler == on_kick_signal)
-			return signal;
-		if ((present.sa_flags & SA_SIGINFO) || present.sa_handler != SIG_DFL)
-			continue;
-		if (sigaction(signal, &action, NULL) < 0)
-			return -errno;
-		return signal;
-	}
-	return -EBUSY;
-}
 
 API void vcpu_open(struct pykvm_vcpu *vcpu, int fd, void *run, int signal)
 {
@@ -112,12 +71,68 @@ static void take_exit(struct pykvm_vcpu *vcpu, struct kvm_run *run)
 }
 
 /*
- * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick, -EINTR after
- * any other signal (the caller lets its handlers run and comes back), or another -errno.
+ * Exits that come with an errno. The kernel sets their reason and fails all the same; any other
+ * errno leaves whatever reason was there, which before_run() made harmless.
+ */
+static int failed_exit(struct pykvm_vcpu *vcpu, struct kvm_run *run, int error)
+{
+	uint32_t reason = run->exit_reason;
+
+	if (reason == KVM_EXIT_MEMORY_FAULT && (error == -EFAULT || error == -EHWPOISON)) {
+		take_exit(vcpu, run);
+		return error == -EFAULT ? (int)reason : PYKVM_POISONED;
+	}
+	if (reason == KVM_EXIT_FAIL_ENTRY && error == -EINVAL) {
+		take_exit(vcpu, run);
+		memset(&vcpu->exit.fail_entry, 0, sizeof(vcpu->exit.fail_entry)); /* an older exit's */
+		return (int)reason;
+	}
+	return error;
+}
+
+/*
+ * KVM completes the guest's load only while the reason still says MMIO, so that one stays. It is
+ * no exit that comes with an errno: failed_exit() cannot mistake it.
+ */
+static void before_run(struct kvm_run *run)
+{
+	if (run->exit_reason != KVM_EXIT_MMIO)
+		run->exit_reason = KVM_EXIT_UNKNOWN;
+}
+
+/* Lines of the timers and the PMU, which KVM shows here where the GIC is not its own. */
+static uint64_t device_lines(struct kvm_run *run)
+{
+#ifdef __aarch64__
+	return run->s.regs.device_irq_level;
+#else
+	return 0; /* other registers lie there */
+#endif
+}
+
+/*
+ * Whether KVM_RUN would end again at once: a signal waits that the thread blocks and KVM_RUN's own
+ * mask does not. No handler will take it.
+ */
+static int signal_stays(struct pykvm_vcpu *vcpu)
+{
+	uint64_t pending = 0;
+
+	if (!vcpu->masked)
+		return 0;
+	syscall(SYS_rt_sigpending, &pending, sizeof(pending));
+	return (pending & ~vcpu->blocked) != 0;
+}
+
+/*
+ * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick,
+ * KVM_EXIT_INTR where a line of device_lines() has changed, PYKVM_SIGNAL for signal_stays(), -EINTR
+ * after any other signal (the caller lets its handlers run and comes back), or another -errno.
  */
 API int vcpu_run(struct pykvm_vcpu *vcpu)
 {
 	struct kvm_run *run;
+	uint64_t lines;
 	int result = vcpu_lock(vcpu);
 
 	if (result)
@@ -129,6 +144,8 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 	}
 	unblock_once(vcpu->signal);
 	run = vcpu->run;
+	before_run(run);
+	lines = device_lines(run);
 	vcpu->load = 0;
 	vcpu->tid = (pid_t)syscall(SYS_gettid);
 	pthread_mutex_unlock(&vcpu->lock);
@@ -144,6 +161,13 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 		vcpu->kicked = 0;
 		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
 		result = PYKVM_INTERRUPTED;
+	} else if (result == -EINTR) {
+		if (run->exit_reason == KVM_EXIT_INTR && device_lines(run) != lines)
+			result = KVM_EXIT_INTR;
+		else if (signal_stays(vcpu))
+			result = PYKVM_SIGNAL;
+	} else {
+		result = failed_exit(vcpu, run, result);
 	}
 	vcpu->tid = 0;
 	pthread_mutex_unlock(&vcpu->lock);
@@ -154,6 +178,31 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 API struct kvm_run *vcpu_exit(struct pykvm_vcpu *vcpu)
 {
 	return &vcpu->exit;
+}
+
+/* Says what KVM_SET_SIGNAL_MASK was told; kicks' own signal is never part of that. */
+API int vcpu_masked(struct pykvm_vcpu *vcpu, int masked, uint64_t blocked)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	vcpu->masked = masked;
+	vcpu->blocked = blocked;
+	pthread_mutex_unlock(&vcpu->lock);
+	return 0;
+}
+
+/* What device_lines() shows now. */
+API int vcpu_device_lines(struct pykvm_vcpu *vcpu)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	result = (int)(device_lines(vcpu->run) & INT32_MAX);
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
 }
 
 /* Bytes of the load that waits for its value, or 0. */

@@ -6,6 +6,12 @@ struct kvm_sync_regs { /* 3.9 arm64 */
 	uint64_t device_irq_level;
 };
 
+struct kvm_debug_exit_arch { /* 4.2 arm64 */
+	uint32_t hsr;
+	uint32_t hsr_high; /* 5.19 arm64 */
+	uint64_t far;
+};
+
 /* cr8 and apic_base, like the members before exit_reason, are x86's; arm64 keeps their room. */
 struct kvm_run { /* 3.9 */
 	uint8_t request_interrupt_window;
@@ -26,11 +32,20 @@ struct kvm_run { /* 3.9 */
 			uint32_t cpu;
 		} fail_entry;
 		struct {
+			struct kvm_debug_exit_arch arch;
+		} debug; /* 4.2 arm64 */
+		struct {
 			uint64_t phys_addr;
 			uint8_t data[8];
 			uint32_t len;
 			uint8_t is_write;
 		} mmio;
+		struct { /* 6.1 has another word in the place of `flags` */
+			uint64_t nr;
+			uint64_t args[6];
+			uint64_t ret;
+			uint64_t flags;
+		} hypercall; /* 6.4 */
 		struct {
 			uint32_t suberror;
 			uint32_t ndata;
@@ -41,6 +56,21 @@ struct kvm_run { /* 3.9 */
 			uint32_t ndata;
 			uint64_t data[16];
 		} system_event;
+		struct { /* also that of ARM_LDST64B */
+			uint64_t esr_iss;
+			uint64_t fault_ipa;
+		} arm_nisv; /* 5.5 */
+		struct {
+			uint64_t flags;
+			uint64_t gpa;
+			uint64_t size;
+		} memory_fault; /* 6.8 */
+		struct {
+			uint64_t flags;
+			uint64_t esr;
+			uint64_t gva;
+			uint64_t gpa;
+		} arm_sea; /* 6.19 */
 		char padding[256];
 	};
 	uint64_t kvm_valid_regs;
@@ -80,14 +110,32 @@ struct kvm_reg_list { /* 3.9 */
 #define KVM_ARM_VCPU_PMU_V3_STRICT 9 /* 7.3 arm64 */
 
 #define KVM_EXIT_UNKNOWN 0 /* 3.9 */
+#define KVM_EXIT_HYPERCALL 3 /* 3.9 */
+#define KVM_EXIT_DEBUG 4 /* 3.9 */
 #define KVM_EXIT_MMIO 6 /* 3.9 */
 #define KVM_EXIT_FAIL_ENTRY 9 /* 3.9 */
 #define KVM_EXIT_INTR 10 /* 3.9 */
 #define KVM_EXIT_INTERNAL_ERROR 17 /* 3.9 */
 #define KVM_EXIT_SYSTEM_EVENT 24 /* 3.16 */
+#define KVM_EXIT_ARM_NISV 28 /* 5.5 */
+#define KVM_EXIT_DIRTY_RING_FULL 31 /* 5.11 */
+#define KVM_EXIT_MEMORY_FAULT 39 /* 6.8 */
+#define KVM_EXIT_ARM_SEA 41 /* 6.19 */
+#define KVM_EXIT_ARM_LDST64B 42 /* 7.0 */
+
+/* In kvm_run.flags: the debug exit has hsr_high. */
+#define KVM_DEBUG_ARCH_HSR_HIGH_VALID 1 /* 5.19 arm64 */
+#define KVM_HYPERCALL_EXIT_SMC 1 /* 6.4 arm64 */
+#define KVM_HYPERCALL_EXIT_16BIT 2 /* 6.4 arm64 */
+#define KVM_EXIT_ARM_SEA_FLAG_GPA_VALID 1 /* 6.19 */
 
 #define KVM_SYSTEM_EVENT_SHUTDOWN 1 /* 3.16 */
 #define KVM_SYSTEM_EVENT_RESET 2 /* 3.16 */
 #define KVM_SYSTEM_EVENT_CRASH 3 /* 4.1 */
 #define KVM_SYSTEM_EVENT_WAKEUP 4 /* 5.19 */
 #define KVM_SYSTEM_EVENT_SUSPEND 5 /* 5.19 */
+
+/* Bits of kvm_sync_regs.device_irq_level. */
+#define KVM_ARM_DEV_EL1_VTIMER 1 /* 4.12 arm64 */
+#define KVM_ARM_DEV_EL1_PTIMER 2 /* 4.12 arm64 */
+#define KVM_ARM_DEV_PMU 4 /* 4.12 arm64 */

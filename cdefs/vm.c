@@ -111,3 +111,11 @@ API int enable_cap(int vm, uint32_t cap, uint32_t flags, uint64_t first, uint64_
 	};
 	return request(vm, KVM_ENABLE_CAP, (uintptr_t)&argument);
 }
+
+API int arm_set_counter_offset(int vm, uint64_t offset)
+{
+	struct kvm_arm_counter_offset argument = { .counter_offset = offset };
+
+	ARM64_ONLY;
+	return request(vm, KVM_ARM_SET_COUNTER_OFFSET, (uintptr_t)&argument);
+}

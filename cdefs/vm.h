@@ -93,6 +93,11 @@ struct kvm_enable_cap { /* 3.9 */
 	uint8_t pad[64];
 };
 
+struct kvm_arm_counter_offset { /* 6.4 arm64 */
+	uint64_t counter_offset;
+	uint64_t reserved;
+};
+
 #define KVM_CREATE_VCPU KVM_NONE(0x41) /* 3.9 */
 #define KVM_ENABLE_CAP KVM_WRITES(0xa3, struct kvm_enable_cap) /* 3.9 */
 #define KVM_SET_USER_MEMORY_REGION KVM_WRITES(0x46, struct kvm_userspace_memory_region) /* 3.9 */
@@ -103,6 +108,7 @@ struct kvm_enable_cap { /* 3.9 */
 #define KVM_IOEVENTFD KVM_WRITES(0x79, struct kvm_ioeventfd) /* 4.1 */
 #define KVM_CREATE_DEVICE KVM_EXCHANGES(0xe0, struct kvm_create_device) /* 3.14 */
 #define KVM_ARM_PREFERRED_TARGET KVM_READS(0xaf, struct kvm_vcpu_init) /* 3.13 arm64 */
+#define KVM_ARM_SET_COUNTER_OFFSET KVM_WRITES(0xb5, struct kvm_arm_counter_offset) /* 6.4 arm64 */
 
 /* Flags of a memory slot. */
 #define KVM_MEM_LOG_DIRTY_PAGES 1 /* 3.9 */

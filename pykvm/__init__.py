@@ -22,16 +22,25 @@ from pykvm.errors import (
 )
 from pykvm.eventfd import EventFd
 from pykvm.exits import (
+    ArmLdst64b,
+    ArmNisv,
+    ArmSea,
+    Debug,
+    DebugCause,
+    DirtyRingFull,
     Exit,
     FailEntry,
+    Hypercall,
     InternalError,
     Interrupted,
+    MemoryFault,
     MmioRead,
     MmioWrite,
     SystemEvent,
     SystemEventType,
     Unknown,
 )
+from pykvm.guestdebug import Breakpoint, DebugRegisters, GuestDebugControl, Watchpoint
 from pykvm.ioeventfd import Ioeventfd
 from pykvm.irqfd import Irqfd
 from pykvm.its import VgicIts
@@ -42,20 +51,34 @@ from pykvm.memory import GuestMemory
 from pykvm.registers import reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
+from pykvm.smccc import SmcccAction
 from pykvm.vcpu import Vcpu, VcpuFeature
+from pykvm.vcpuattrs import PmuEventAction
+from pykvm.vcpustate import DeviceIrqLevel, MpState, VcpuEvents
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vm import VM
 
 __all__ = [
     "VM",
+    "ArmLdst64b",
+    "ArmNisv",
+    "ArmSea",
+    "Breakpoint",
     "Cap",
     "ClosedError",
+    "Debug",
+    "DebugCause",
+    "DebugRegisters",
     "Device",
+    "DeviceIrqLevel",
     "DeviceType",
+    "DirtyRingFull",
     "EventFd",
     "Exit",
     "FailEntry",
+    "GuestDebugControl",
     "GuestMemory",
+    "Hypercall",
     "InternalError",
     "Interrupted",
     "Ioeventfd",
@@ -69,21 +92,27 @@ __all__ = [
     "KvmUnsupportedError",
     "KvmWouldBlockError",
     "LevelLine",
+    "MemoryFault",
     "MemorySlot",
     "MmioRead",
     "MmioWrite",
+    "MpState",
     "MsiRoute",
+    "PmuEventAction",
     "Route",
+    "SmcccAction",
     "SpiRoute",
     "SystemEvent",
     "SystemEventType",
     "Unknown",
     "Vcpu",
+    "VcpuEvents",
     "VcpuFeature",
     "Vgic",
     "VgicIts",
     "VgicV2",
     "VgicV3",
+    "Watchpoint",
     "reg_id",
     "reg_name",
     "reg_size",

@@ -10,6 +10,8 @@ class lib:
     PYKVM_INSIDE: int
     PYKVM_NOT_ARM64: int
     PYKVM_INTERRUPTED: int
+    PYKVM_SIGNAL: int
+    PYKVM_POISONED: int
     KVM_GET_API_VERSION: int
     KVM_CREATE_VM: int
     KVM_CHECK_EXTENSION: int
@@ -96,6 +98,7 @@ class lib:
     KVM_IOEVENTFD: int
     KVM_CREATE_DEVICE: int
     KVM_ARM_PREFERRED_TARGET: int
+    KVM_ARM_SET_COUNTER_OFFSET: int
     KVM_MEM_LOG_DIRTY_PAGES: int
     KVM_MEM_READONLY: int
     KVM_ARM_IRQ_VCPU2_SHIFT: int
@@ -142,6 +145,26 @@ class lib:
     KVM_VGIC_V3_DIST_SIZE: int
     KVM_VGIC_V3_REDIST_SIZE: int
     KVM_VGIC_V3_ITS_SIZE: int
+    KVM_ARM_VCPU_PMU_V3_CTRL: int
+    KVM_ARM_VCPU_PMU_V3_IRQ: int
+    KVM_ARM_VCPU_PMU_V3_INIT: int
+    KVM_ARM_VCPU_PMU_V3_FILTER: int
+    KVM_ARM_VCPU_PMU_V3_SET_PMU: int
+    KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS: int
+    KVM_ARM_VCPU_TIMER_CTRL: int
+    KVM_ARM_VCPU_TIMER_IRQ_VTIMER: int
+    KVM_ARM_VCPU_TIMER_IRQ_PTIMER: int
+    KVM_ARM_VCPU_TIMER_IRQ_HVTIMER: int
+    KVM_ARM_VCPU_TIMER_IRQ_HPTIMER: int
+    KVM_ARM_VCPU_PVTIME_CTRL: int
+    KVM_ARM_VCPU_PVTIME_IPA: int
+    KVM_PMU_EVENT_ALLOW: int
+    KVM_PMU_EVENT_DENY: int
+    KVM_ARM_VM_SMCCC_CTRL: int
+    KVM_ARM_VM_SMCCC_FILTER: int
+    KVM_SMCCC_FILTER_HANDLE: int
+    KVM_SMCCC_FILTER_DENY: int
+    KVM_SMCCC_FILTER_FWD_TO_USER: int
     KVM_RUN: int
     KVM_GET_ONE_REG: int
     KVM_SET_ONE_REG: int
@@ -158,16 +181,44 @@ class lib:
     KVM_ARM_VCPU_HAS_EL2_E2H0: int
     KVM_ARM_VCPU_PMU_V3_STRICT: int
     KVM_EXIT_UNKNOWN: int
+    KVM_EXIT_HYPERCALL: int
+    KVM_EXIT_DEBUG: int
     KVM_EXIT_MMIO: int
     KVM_EXIT_FAIL_ENTRY: int
     KVM_EXIT_INTR: int
     KVM_EXIT_INTERNAL_ERROR: int
     KVM_EXIT_SYSTEM_EVENT: int
+    KVM_EXIT_ARM_NISV: int
+    KVM_EXIT_DIRTY_RING_FULL: int
+    KVM_EXIT_MEMORY_FAULT: int
+    KVM_EXIT_ARM_SEA: int
+    KVM_EXIT_ARM_LDST64B: int
+    KVM_DEBUG_ARCH_HSR_HIGH_VALID: int
+    KVM_HYPERCALL_EXIT_SMC: int
+    KVM_HYPERCALL_EXIT_16BIT: int
+    KVM_EXIT_ARM_SEA_FLAG_GPA_VALID: int
     KVM_SYSTEM_EVENT_SHUTDOWN: int
     KVM_SYSTEM_EVENT_RESET: int
     KVM_SYSTEM_EVENT_CRASH: int
     KVM_SYSTEM_EVENT_WAKEUP: int
     KVM_SYSTEM_EVENT_SUSPEND: int
+    KVM_ARM_DEV_EL1_VTIMER: int
+    KVM_ARM_DEV_EL1_PTIMER: int
+    KVM_ARM_DEV_PMU: int
+    KVM_SET_SIGNAL_MASK: int
+    KVM_GET_MP_STATE: int
+    KVM_SET_MP_STATE: int
+    KVM_SET_GUEST_DEBUG: int
+    KVM_GET_VCPU_EVENTS: int
+    KVM_SET_VCPU_EVENTS: int
+    KVM_MP_STATE_RUNNABLE: int
+    KVM_MP_STATE_STOPPED: int
+    KVM_MP_STATE_SUSPENDED: int
+    KVM_GUESTDBG_ENABLE: int
+    KVM_GUESTDBG_SINGLESTEP: int
+    KVM_GUESTDBG_USE_SW_BP: int
+    KVM_GUESTDBG_USE_HW: int
+    KVM_ARM_MAX_DBG_REGS: int
     KVM_REG_ARM64: int
     KVM_REG_SIZE_SHIFT: int
     KVM_REG_SIZE_MASK: int
@@ -225,6 +276,8 @@ class lib:
     @staticmethod
     def enable_cap(vm: int, cap: int, flags: int, first: int, second: int, third: int, fourth: int, /) -> int: ...
     @staticmethod
+    def arm_set_counter_offset(vm: int, offset: int, /) -> int: ...
+    @staticmethod
     def set_device_attr(fd: int, group: int, attr: int, data: CData, /) -> int: ...
     @staticmethod
     def get_device_attr(fd: int, group: int, attr: int, data: CData, /) -> int: ...
@@ -249,6 +302,20 @@ class lib:
     @staticmethod
     def get_reg_list(vcpu: int, list: CData, /) -> int: ...
     @staticmethod
+    def get_mp_state(vcpu: int, /) -> int: ...
+    @staticmethod
+    def set_mp_state(vcpu: int, mp_state: int, /) -> int: ...
+    @staticmethod
+    def get_vcpu_events(vcpu: int, events: CData, /) -> int: ...
+    @staticmethod
+    def set_vcpu_events(vcpu: int, events: CData, /) -> int: ...
+    @staticmethod
+    def set_guest_debug(vcpu: int, debug: CData, /) -> int: ...
+    @staticmethod
+    def set_signal_mask(vcpu: int, blocked: int, /) -> int: ...
+    @staticmethod
+    def clear_signal_mask(vcpu: int, /) -> int: ...
+    @staticmethod
     def gate_open(gate: CData, fd: int, /) -> None: ...
     @staticmethod
     def gate_signal(gate: CData, /) -> int: ...
@@ -266,6 +333,10 @@ class lib:
     def vcpu_run(vcpu: CData, /) -> int: ...
     @staticmethod
     def vcpu_exit(vcpu: CData, /) -> CData: ...
+    @staticmethod
+    def vcpu_masked(vcpu: CData, masked: int, blocked: int, /) -> int: ...
+    @staticmethod
+    def vcpu_device_lines(vcpu: CData, /) -> int: ...
     @staticmethod
     def vcpu_pending_load(vcpu: CData, /) -> int: ...
     @staticmethod

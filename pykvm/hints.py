@@ -83,7 +83,7 @@ _HINTS: dict[tuple[str, int], str] = {
     ),
     ("KVM_RUN", e.EINVAL): (
         "GIC frames overlap or leave the guest's address space, timer interrupts clash, the PMU "
-        "feature lacks its set-up, or the vCPU is in an illegal state."
+        "feature lacks its pmu_init(), or the vCPU is in an illegal state."
     ),
     ("KVM_RUN", e.EPERM): "SVE was asked for and not finalised.",
     ("KVM_RUN", e.ENOSYS): (
@@ -92,6 +92,23 @@ _HINTS: dict[tuple[str, int], str] = {
     ),
     ("KVM_RUN", e.EFAULT): (
         "The host cannot back a guest page: its memory was unmapped, or it is read-only."
+    ),
+    ("KVM_SET_MP_STATE", e.EINVAL): (
+        "On arm64 a vCPU is RUNNABLE, STOPPED or (kernels from 5.19 on) SUSPENDED."
+    ),
+    ("KVM_SET_VCPU_EVENTS", e.EINVAL): (
+        "Only a host with RAS takes a syndrome: check_extension(Cap.ARM_INJECT_SERROR_ESR)."
+    ),
+    ("KVM_GET_VCPU_EVENTS", e.ENOEXEC): "This vCPU was never initialised: call arm_vcpu_init().",
+    ("KVM_SET_VCPU_EVENTS", e.ENOEXEC): "This vCPU was never initialised: call arm_vcpu_init().",
+    ("KVM_SET_GUEST_DEBUG", e.EINVAL): (
+        "A bit that this kernel lacks: check_extension(Cap.SET_GUEST_DEBUG2) has those it knows."
+    ),
+    ("KVM_ARM_SET_COUNTER_OFFSET", e.EBUSY): (
+        "A vCPU is inside a call, and one whose guest sleeps is: kick it and try again."
+    ),
+    ("KVM_ARM_SET_COUNTER_OFFSET", e.EINVAL): (
+        "This kernel lacks it (check_extension(Cap.COUNTER_OFFSET)), or the VM is a protected one."
     ),
     ("KVM_IRQ_LINE", e.ENXIO): "The VM has no GIC in the kernel: create_vgic() first.",
     ("KVM_IRQ_LINE", e.EBUSY): "The GICv3 is not initialised: call its init().",
@@ -122,13 +139,20 @@ _HINTS: dict[tuple[str, int], str] = {
     ("KVM_SET_DEVICE_ATTR", e.EBUSY): (
         "Too late (the GIC is initialised or a vCPU has run) or a vCPU is inside a call: kick it."
     ),
-    ("KVM_SET_DEVICE_ATTR", e.ENXIO): "This device has no such attribute.",
+    ("KVM_SET_DEVICE_ATTR", e.ENXIO): (
+        "There is no such attribute here; for a PMU: pmu_irq is not set, or set_pmu() comes first."
+    ),
     ("KVM_SET_DEVICE_ATTR", e.EINVAL): (
         "A value out of range: frames must be aligned (GICv2: 4 KiB, GICv3: 64 KiB) and not "
-        "overlap; nr_irqs is 64 to 992 in steps of 32."
+        "overlap; nr_irqs is 64 to 992 in steps of 32. Interrupts of timers and PMU need a GIC in "
+        "the kernel and are PPIs (the PMU's may be an SPI); pvtime_ipa lies in a memory slot. An "
+        "older kernel does not know attributes of VMs."
+    ),
+    ("KVM_SET_DEVICE_ATTR", e.ENODEV): (
+        "The vCPU has no PMU (VcpuFeature.PMU_V3), or the GIC is not initialised yet."
     ),
     ("KVM_SET_DEVICE_ATTR", e.E2BIG): "The frame ends beyond the guest's address space.",
-    ("KVM_GET_DEVICE_ATTR", e.ENXIO): "This device has no such attribute.",
+    ("KVM_GET_DEVICE_ATTR", e.ENXIO): "There is no such attribute here, or it is not set yet.",
     ("KVM_GET_DEVICE_ATTR", e.EBUSY): (
         "A vCPU is inside a call, and one whose guest sleeps is: kick it and try again. Or the GIC "
         "is not initialised: call its init()."

@@ -22,8 +22,11 @@ from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm.errors import ClosedError, failure, naming
 from pykvm.exits import Exit, exit_of
+from pykvm.guestdebug import GuestDebug
 from pykvm.kick import claim_kick_signal
+from pykvm.vcpuattrs import VcpuAttributes
 from pykvm.vcpuregs import VcpuRegisters
+from pykvm.vcpustate import DeviceIrqLevel, VcpuState
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -48,7 +51,7 @@ class VcpuFeature(Described):
     PMU_V3_STRICT = 9, "No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."
 
 
-class Vcpu(VcpuRegisters, ReadableAttributes, Closing):
+class Vcpu(VcpuRegisters, VcpuState, GuestDebug, VcpuAttributes, ReadableAttributes, Closing):
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 
     Attributes: ``vcpu_id``.
@@ -103,12 +106,14 @@ class Vcpu(VcpuRegisters, ReadableAttributes, Closing):
 
         Capability: none.
 
-        Returns: one of :mod:`pykvm.exits`; :class:`~pykvm.Interrupted` after a :meth:`kick`.
+        Returns: one of :mod:`pykvm.exits`; :class:`~pykvm.Interrupted` after a :meth:`kick`, and
+        without a GIC in the kernel where :attr:`device_irq_level` has changed.
         Signals' Python handlers run while the guest waits, and the guest goes on after them;
         what a handler raises (KeyboardInterrupt) comes out of here, and run() can be called again.
         Errors: ENOEXEC not initialised; ENXIO a GIC without address, EBUSY a GICv3 without init(),
-        EINVAL overlapping frames (these three leave the VM dead); ENOSYS an access that KVM
-        cannot describe; EFAULT memory that the host cannot back; EPERM SVE not finalised.
+        EINVAL overlapping frames (these three leave the VM dead), two timers on one interrupt or
+        no pmu_init(); ENOSYS an access that KVM cannot describe; EFAULT memory that the host cannot
+        back; EPERM SVE not finalised.
         Synchronization: one thread at a time, else KvmBusyError; releases the GIL.
         Source: api.rst 4.10 and 5.
         """
@@ -169,6 +174,18 @@ class Vcpu(VcpuRegisters, ReadableAttributes, Closing):
         """
         self.fileno()
         return memoryview(self._map)
+
+    @property
+    def device_irq_level(self) -> DeviceIrqLevel:
+        """Lines of the vCPU's timers and PMU, for a GIC of one's own (ARM_USER_IRQ).
+
+        As they were at the last return from run(), whatever the exit; all down where the GIC is in
+        the kernel, which gets them itself.
+        """
+        bits = lib.vcpu_device_lines(self._context)
+        if bits < 0:
+            raise self._closed_or_failed(bits, "device_irq_level")
+        return DeviceIrqLevel(bits)
 
     # Set-up ---------------------------------------------------------------------------------
 

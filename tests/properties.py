@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
-from pykvm import VM, DeviceType, Kvm, KvmError, VcpuFeature
+from pykvm import VM, Cap, DeviceType, Kvm, KvmError, VcpuFeature
 
 _NO_KVM = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENXIO)
-_NO_FEATURE = (errno.EINVAL, errno.ENODEV)
+#: ENOENT: a bit that this kernel does not know.
+_NO_FEATURE = (errno.EINVAL, errno.ENODEV, errno.ENOENT)
 
 
 class Property(NamedTuple):
@@ -82,6 +83,39 @@ def _gives(*features: VcpuFeature) -> bool:
     return True
 
 
+def _has_vcpu_attr(group: int, attr: int, *features: VcpuFeature) -> bool:
+    """Whether a vCPU with these features has an attribute."""
+    if not _gives(*features):
+        return False
+    with _vm() as vm, vm.create_vcpu(0) as vcpu:
+        vcpu.arm_vcpu_init(features)
+        return vcpu.has_device_attr(group, attr)
+
+
+def _answers(cap: Cap) -> bool:
+    """Whether a VM of this host has the capability."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm:
+        return vm.check_extension(cap) > 0
+
+
+def _filters_hypercalls() -> bool:
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm:
+        return vm.has_smccc_filter()
+
+
+def _has_psci(version: int) -> bool:
+    """Whether vCPUs have this version of PSCI, or a newer one; the register is KVM's own."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm, vm.create_vcpu(0) as vcpu:
+        vcpu.arm_vcpu_init([VcpuFeature.PSCI_0_2])
+        return vcpu.get_one_reg(0x6030_0000_0014_0000) >= version
+
+
 def _has_arm64_assembler() -> bool:
     from guests.build import toolchain_prefix  # found by pytest only, and only tests ask for this
 
@@ -105,6 +139,22 @@ PROPERTIES = {
     "ptrauth": Property("vCPUs can sign pointers", lambda: _gives(*_POINTER_AUTHENTICATION)),
     "aarch32": Property("guest kernels can be AArch32", lambda: _gives(VcpuFeature.EL1_32BIT)),
     "el2": Property("guests can be hypervisors", lambda: _gives(VcpuFeature.HAS_EL2)),
+    "ras": Property("SErrors can carry a syndrome", lambda: _answers(Cap.ARM_INJECT_SERROR_ESR)),
+    "stolen_time": Property("guests can be told their stolen time", lambda: _has_vcpu_attr(2, 0)),
+    "el2_timers": Property("EL2's timers have interrupts", lambda: _has_vcpu_attr(1, 2)),
+    "pmu_nr_counters": Property(
+        "guests can be given fewer counters",
+        lambda: _has_vcpu_attr(0, 4, VcpuFeature.PMU_V3),
+    ),
+    "pmu_strict": Property(
+        "no PMU is chosen by itself where a vCPU says so",
+        lambda: _gives(VcpuFeature.PMU_V3, VcpuFeature.PMU_V3_STRICT),
+    ),
+    "smccc_filter": Property("hypercalls can be filtered", _filters_hypercalls),
+    "counter_offset": Property(
+        "guests' counters can be offset", lambda: _answers(Cap.COUNTER_OFFSET)
+    ),
+    "psci_1_3": Property("guests have PSCI 1.3", lambda: _has_psci(0x1_0003)),
     "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
     "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),
     "pages_16k": Property("the host's pages are 16 KiB", lambda: mmap.PAGESIZE == 16 << 10),

@@ -135,9 +135,26 @@ def mmio(*, value: int = 0x8182_8384_8586_8788) -> dict[str, int]:
     return _registers(0, value)
 
 
-def timer(*, gic_version: int, ticks: int, count: int = 1) -> dict[str, int]:
-    """Let the virtual timer fire ``count`` times, each ``ticks`` of CNTVCT after it is armed."""
-    return _registers(_gic(gic_version), ticks, count)
+def timer(
+    *,
+    gic_version: int,
+    ticks: int,
+    count: int = 1,
+    intid: int = layout.VIRTUAL_TIMER_INTID,
+    physical: bool = False,
+) -> dict[str, int]:
+    """Let a timer fire ``count`` times, each ``ticks`` of its counter after it is armed.
+
+    It is the virtual one or the ``physical`` one, which raises the PPI ``intid``.
+    """
+    _check_ppi(intid)
+    return _registers(_gic(gic_version), ticks, count, intid, int(physical))
+
+
+def pmu(*, gic_version: int, intid: int, event: int) -> dict[str, int]:
+    """Count ``event`` for a moment; then let a counter overflow, which raises the PPI ``intid``."""
+    _check_ppi(intid)
+    return _registers(_gic(gic_version), intid, event)
 
 
 def psci(*, action: Action, target_mpidr: int = 0) -> dict[str, int]:
@@ -182,6 +199,11 @@ def _check_spis(first_intid: int, count: int) -> None:
             f"{count} SPIs from INTID {first_intid} on is not a range of SPIs: "
             f"their INTIDs are {layout.SPI_FIRST_INTID} to {layout.SPI_LAST_INTID}"
         )
+
+
+def _check_ppi(intid: int) -> None:
+    if not 16 <= intid < layout.SPI_FIRST_INTID:
+        raise ValueError(f"INTID {intid} is no PPI: they are 16 to {layout.SPI_FIRST_INTID - 1}")
 
 
 def _choice(name: str, value: str, values: Mapping[str, int]) -> int:

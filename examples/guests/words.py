@@ -11,8 +11,8 @@ import struct
 from typing import Final
 
 __all__ = [
-    "DSB_SY", "ERET", "ISB", "NOP", "RET", "WFI", "brk", "code", "hvc", "ldr", "mov", "mrs", "msr",
-    "smc", "str_", "unmask",
+    "DSB_SY", "ERET", "ISB", "NOP", "RET", "SPIN", "WFI", "brk", "code", "hvc", "ldp", "ldr",
+    "mask", "mov", "mrs", "msr", "smc", "str_", "unmask",
 ]  # fmt: skip
 
 Sysreg = tuple[int, int, int, int, int]
@@ -23,6 +23,7 @@ ISB: Final = 0xD5033FDF
 DSB_SY: Final = 0xD5033F9F
 RET: Final = 0xD65F03C0
 ERET: Final = 0xD69F03E0
+SPIN: Final = 0x14000000  # b .
 
 
 def code(*words: int) -> bytes:
@@ -70,9 +71,19 @@ def ldr(register: int, base: int, offset: int = 0) -> int:
     return 0xF9400000 | offset // 8 << 10 | base << 5 | register
 
 
+def ldp(first: int, second: int, base: int) -> int:
+    """``ldp x<first>, x<second>, [x<base>]``: an access that hardware does not describe to KVM."""
+    return 0xA9400000 | second << 10 | base << 5 | first
+
+
 def str_(register: int, base: int, offset: int = 0) -> int:
     """``str x<register>, [x<base>, #offset]``."""
     return 0xF9000000 | offset // 8 << 10 | base << 5 | register
+
+
+def mask(bits: int) -> int:
+    """``msr daifset, #bits``, as :func:`unmask`."""
+    return 0xD50340DF | bits << 8
 
 
 def unmask(bits: int) -> int:

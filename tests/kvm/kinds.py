@@ -135,14 +135,17 @@ def _pipe() -> Iterator[int]:
 
 
 class Several(Kind):
-    """Several of a kind."""
+    """Several of a kind; with ``none``, also None."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, *, none: bool = False) -> None:
         self._kind = kind
+        self._none = none
 
     def wrong(self, name: str) -> Iterator[Wrong]:
-        for value in (None, 5, 1.5, object()):
+        for value in (5, 1.5, object()):
             yield Wrong(value, TypeError, name)
+        if not self._none:
+            yield Wrong(None, TypeError, name)
         for wrong in self._kind.wrong(name):
             yield Wrong([wrong.value], wrong.error, wrong.word)
 

@@ -8,16 +8,31 @@ import errno
 import inspect
 import platform
 import re
+import struct
 import subprocess
 from collections.abc import Callable
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cdefs import build
-from pykvm import Cap, DeviceType, SystemEventType, Vcpu, VcpuFeature, _irqline, hints, registers
+from pykvm import (
+    Cap,
+    DeviceIrqLevel,
+    DeviceType,
+    GuestDebugControl,
+    MpState,
+    PmuEventAction,
+    SmcccAction,
+    SystemEventType,
+    Vcpu,
+    VcpuFeature,
+    _irqline,
+    hints,
+    registers,
+)
 from pykvm._kvm import ffi, lib
 from tests.oracle import mutants
 
@@ -135,6 +150,10 @@ def test_calls_of_arm64_alone_are_refused_elsewhere_before_the_kernel_sees_them(
     native = platform.machine() == "aarch64"
     expected = -errno.EBADF if native else lib.PYKVM_NOT_ARM64
     assert lib.arm_vcpu_init(-1, init) == expected
+    assert lib.get_vcpu_events(-1, ffi.new("struct kvm_vcpu_events *")) == expected
+    assert lib.set_vcpu_events(-1, ffi.new("struct kvm_vcpu_events *")) == expected
+    assert lib.set_guest_debug(-1, ffi.new("struct kvm_guest_debug *")) == expected
+    assert lib.arm_set_counter_offset(-1, 0) == expected
     assert lib.arm_preferred_target(-1, init) == expected
     assert lib.irq_line(-1, 0, 0) == expected
 
@@ -149,25 +168,48 @@ def test_own_results_cannot_be_an_errno_or_an_exit_reason() -> None:
 # What pykvm repeats -------------------------------------------------------------------------------
 
 
-def _constants(prefix: str) -> dict[str, int]:
+def _constants(prefix: str, header: str) -> dict[str, int]:
     return {
         name.name.removeprefix(prefix): getattr(lib, name.name)
         for name in build.names()
-        if name.kind == "constant" and name.name.startswith(prefix)
+        if name.kind == "constant" and name.name.startswith(prefix) and name.file == header
     }
 
 
 @pytest.mark.parametrize(
-    ("enum", "prefix"),
+    ("enum", "prefix", "header"),
     [
-        (Cap, "KVM_CAP_"),
-        (DeviceType, "KVM_DEV_TYPE_"),
-        (VcpuFeature, "KVM_ARM_VCPU_"),
-        (SystemEventType, "KVM_SYSTEM_EVENT_"),
+        (Cap, "KVM_CAP_", "caps.h"),
+        (DeviceType, "KVM_DEV_TYPE_", "device.h"),
+        (VcpuFeature, "KVM_ARM_VCPU_", "vcpu.h"),
+        (SystemEventType, "KVM_SYSTEM_EVENT_", "vcpu.h"),
+        (MpState, "KVM_MP_STATE_", "vcpustate.h"),
+        (GuestDebugControl, "KVM_GUESTDBG_", "vcpustate.h"),
+        (PmuEventAction, "KVM_PMU_EVENT_", "attributes.h"),
     ],
 )
-def test_enums_are_the_declared_constants(enum: type[IntEnum], prefix: str) -> None:
-    assert {name: int(value) for name, value in enum.__members__.items()} == _constants(prefix)
+def test_enums_are_the_declared_constants(
+    enum: type[IntEnum] | type[IntFlag], prefix: str, header: str
+) -> None:
+    declared = _constants(prefix, header)
+    assert {name: int(value) for name, value in enum.__members__.items()} == declared
+
+
+def test_smccc_actions_are_the_declared_constants() -> None:
+    for action in SmcccAction:
+        assert int(action) == getattr(lib, f"KVM_SMCCC_FILTER_{action.name}")
+
+
+def test_values_of_the_kernel_are_read_as_declared() -> None:
+    lines = [
+        DeviceIrqLevel(bits)
+        for bits in (lib.KVM_ARM_DEV_EL1_VTIMER, lib.KVM_ARM_DEV_EL1_PTIMER, lib.KVM_ARM_DEV_PMU)
+    ]
+    assert [(line.vtimer, line.ptimer, line.pmu) for line in lines] == [
+        (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    assert ffi.sizeof("struct kvm_pmu_event_filter") == struct.calcsize("=HHB3x")
+    assert ffi.sizeof("struct kvm_smccc_filter") == struct.calcsize("=IIB15x")
 
 
 def test_irq_line_packs_as_declared() -> None:

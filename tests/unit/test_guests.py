@@ -86,7 +86,8 @@ class TestImages:
             "mov x4, x5": words.mov(4, 5), "msr daifclr, #6": words.unmask(6),
             "ldr x1, [x2, #24]": words.ldr(1, 2, 24), "str x1, [x2, #24]": words.str_(1, 2, 24),
             "nop": words.NOP, "wfi": words.WFI, "isb": words.ISB, "dsb sy": words.DSB_SY,
-            "eret": words.ERET,
+            "eret": words.ERET, "b .": words.SPIN, "msr daifset, #4": words.mask(4),
+            "ldp x1, x2, [x3]": words.ldp(1, 2, 3),
         }  # fmt: skip
         source = tmp_path / "words.S"
         source.write_text(".globl _start\n_start:\n" + "\n".join(pairs) + "\nret\n")
@@ -207,6 +208,8 @@ class TestArguments:
             "x1": 3,
             "x2": 5,
             "x3": 2,
+            "x4": 27,
+            "x5": 0,
         }
         no_arguments = {"pc": 0x4000_0000, "x0": 0x4010_0000, "x1": 0}
         assert arguments.spin() == arguments.wfi() == no_arguments

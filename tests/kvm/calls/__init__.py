@@ -9,16 +9,27 @@ from enum import Enum
 from types import FunctionType
 
 import pykvm
-from tests.kvm.calls import devices, enable, events, functions, memory, system, vcpu, vm
+from tests.kvm.calls import (
+    devices,
+    enable,
+    events,
+    functions,
+    memory,
+    smccc,
+    system,
+    vcpu,
+    vcpuattrs,
+    vcpustate,
+    vm,
+)
 from tests.kvm.calls.table import Call
 
 __all__ = ["CALLS", "Call", "public_calls"]
 
-CALLS: list[Call] = [
-    call
-    for module in (system, vm, enable, vcpu, memory, events, devices, functions)
-    for call in module.CALLS
-]
+_MODULES = (
+    system, vm, enable, smccc, vcpu, vcpustate, vcpuattrs, memory, events, devices, functions,
+)  # fmt: skip
+CALLS: list[Call] = [call for module in _MODULES for call in module.CALLS]
 
 
 def public_calls() -> Iterator[tuple[str, set[str]]]:
