@@ -26,8 +26,8 @@ HERE = Path(__file__).resolve().parent
 
 MODULE = "pykvm._kvm"
 #: In the order in which C must see them.
-HEADERS = ("results", "ioctl", "system", "caps", "vm", "device", "vcpu", "registers")
-SOURCES = ("common", "system", "vm", "device", "vcpu", "signal", "run")
+HEADERS = ("results", "ioctl", "system", "caps", "vm", "device", "vcpu", "registers", "statistics")
+SOURCES = ("common", "system", "vm", "device", "vcpu", "statistics", "signal", "run")
 
 _NOTE = r"/\* (?:own: .+|(?P<since>\d+\.\d+)(?P<arm64> arm64)?) \*/"
 _CONSTANT = re.compile(rf"^#define (?P<name>[A-Z]\w*) .+? {_NOTE}$")

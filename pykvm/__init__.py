@@ -42,6 +42,7 @@ from pykvm.memory import GuestMemory
 from pykvm.registers import reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
+from pykvm.statistics import Statistic, StatisticKind, Statistics, StatisticUnit
 from pykvm.vcpu import Vcpu, VcpuFeature
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vm import VM
@@ -75,6 +76,10 @@ __all__ = [
     "MsiRoute",
     "Route",
     "SpiRoute",
+    "Statistic",
+    "StatisticKind",
+    "StatisticUnit",
+    "Statistics",
     "SystemEvent",
     "SystemEventType",
     "Unknown",

@@ -188,6 +188,25 @@ class lib:
     KVM_REG_ARM64_SYSREG_OP2_SHIFT: int
     KVM_REG_ARM_TIMER_CVAL: int
     KVM_REG_ARM_TIMER_CNT: int
+    KVM_GET_STATS_FD: int
+    KVM_STATS_TYPE_SHIFT: int
+    KVM_STATS_TYPE_MASK: int
+    KVM_STATS_TYPE_CUMULATIVE: int
+    KVM_STATS_TYPE_INSTANT: int
+    KVM_STATS_TYPE_PEAK: int
+    KVM_STATS_TYPE_LINEAR_HIST: int
+    KVM_STATS_TYPE_LOG_HIST: int
+    KVM_STATS_UNIT_SHIFT: int
+    KVM_STATS_UNIT_MASK: int
+    KVM_STATS_UNIT_NONE: int
+    KVM_STATS_UNIT_BYTES: int
+    KVM_STATS_UNIT_SECONDS: int
+    KVM_STATS_UNIT_CYCLES: int
+    KVM_STATS_UNIT_BOOLEAN: int
+    KVM_STATS_BASE_SHIFT: int
+    KVM_STATS_BASE_MASK: int
+    KVM_STATS_BASE_POW10: int
+    KVM_STATS_BASE_POW2: int
     @staticmethod
     def forks_seen() -> int: ...
     @staticmethod
@@ -248,6 +267,8 @@ class lib:
     def set_wide_reg(vcpu: int, id: int, data: CData, /) -> int: ...
     @staticmethod
     def get_reg_list(vcpu: int, list: CData, /) -> int: ...
+    @staticmethod
+    def get_stats_fd(vm_or_vcpu: int, made: CData, /) -> int: ...
     @staticmethod
     def gate_open(gate: CData, fd: int, /) -> None: ...
     @staticmethod

@@ -20,6 +20,7 @@ from pykvm.enable import EnableCap
 from pykvm.errors import ClosedError, KvmBusyError, KvmError
 from pykvm.interrupts import Interrupts
 from pykvm.its import VgicIts
+from pykvm.statistics import HasStatistics
 from pykvm.vcpu import Vcpu
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vmmemory import VmMemory
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["VM"]
 
 
-class VM(Interrupts, VmMemory, EnableCap, Attributes, Closing):
+class VM(Interrupts, VmMemory, EnableCap, HasStatistics, Attributes, Closing):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
     It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when

@@ -103,6 +103,9 @@ class Stage:
     def _make_line(self) -> Any:
         return LevelLine(self["level"], lambda: True)
 
+    def _make_statistics(self) -> Any:
+        return self._undo.enter_context(self["vcpu"].get_stats_fd())
+
     def _make_its(self) -> Any:
         return self._undo.enter_context(self["vm"].create_its())
 
