@@ -33,6 +33,7 @@ from pykvm.exits import (
     Unknown,
 )
 from pykvm.ioeventfd import Ioeventfd
+from pykvm.irqchip import ArmDeviceAddr
 from pykvm.irqfd import Irqfd
 from pykvm.its import VgicIts
 from pykvm.kick import set_kick_signal
@@ -44,11 +45,14 @@ from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
 from pykvm.statistics import Statistic, StatisticKind, Statistics, StatisticUnit
 from pykvm.vcpu import Vcpu, VcpuFeature
+from pykvm.vfio import Vfio
 from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vgicv5 import VgicV5
 from pykvm.vm import VM
 
 __all__ = [
     "VM",
+    "ArmDeviceAddr",
     "Cap",
     "ClosedError",
     "Device",
@@ -85,10 +89,12 @@ __all__ = [
     "Unknown",
     "Vcpu",
     "VcpuFeature",
+    "Vfio",
     "Vgic",
     "VgicIts",
     "VgicV2",
     "VgicV3",
+    "VgicV5",
     "reg_id",
     "reg_name",
     "reg_size",

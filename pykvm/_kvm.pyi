@@ -89,7 +89,10 @@ class lib:
     KVM_CREATE_VCPU: int
     KVM_ENABLE_CAP: int
     KVM_SET_USER_MEMORY_REGION: int
+    KVM_CREATE_IRQCHIP: int
+    KVM_ARM_SET_DEVICE_ADDR: int
     KVM_IRQ_LINE: int
+    KVM_IRQ_LINE_STATUS: int
     KVM_SET_GSI_ROUTING: int
     KVM_SIGNAL_MSI: int
     KVM_IRQFD: int
@@ -125,12 +128,16 @@ class lib:
     KVM_DEV_TYPE_ARM_VGIC_ITS: int
     KVM_DEV_TYPE_ARM_PV_TIME: int
     KVM_DEV_TYPE_ARM_VGIC_V5: int
+    KVM_DEV_VFIO_FILE: int
+    KVM_DEV_VFIO_FILE_ADD: int
+    KVM_DEV_VFIO_FILE_DEL: int
     KVM_DEV_ARM_VGIC_GRP_ADDR: int
     KVM_DEV_ARM_VGIC_GRP_DIST_REGS: int
     KVM_DEV_ARM_VGIC_GRP_NR_IRQS: int
     KVM_DEV_ARM_VGIC_GRP_CTRL: int
     KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ: int
     KVM_DEV_ARM_VGIC_CTRL_INIT: int
+    KVM_DEV_ARM_VGIC_USERSPACE_PPIS: int
     KVM_VGIC_V2_ADDR_TYPE_DIST: int
     KVM_VGIC_V2_ADDR_TYPE_CPU: int
     KVM_VGIC_V3_ADDR_TYPE_DIST: int
@@ -230,7 +237,13 @@ class lib:
     @staticmethod
     def arm_preferred_target(vm: int, init: CData, /) -> int: ...
     @staticmethod
+    def create_irqchip(vm: int, /) -> int: ...
+    @staticmethod
+    def arm_set_device_addr(vm: int, id: int, addr: int, /) -> int: ...
+    @staticmethod
     def irq_line(vm: int, line: int, level: int, /) -> int: ...
+    @staticmethod
+    def irq_line_status(vm: int, line: int, level: int, /) -> int: ...
     @staticmethod
     def spi_line(vm: int, intid: int, level: int, /) -> int: ...
     @staticmethod

@@ -54,6 +54,23 @@ class Interrupts:
         line, level = line_of(intid, vcpu_id), check_level(level)
         core.call(lib.irq_line, "KVM_IRQ_LINE", line, level, intid=intid, level=level)
 
+    def irq_line_status(self, intid: int, level: int, *, vcpu_id: int | None = None) -> None:
+        """KVM_IRQ_LINE_STATUS: :meth:`irq_line`, under another number.
+
+        Capability: IRQCHIP, as arm64 has no IRQ_INJECT_STATUS; arm64.
+
+        Args: ``intid``, ``level`` and ``vcpu_id`` as of irq_line(). arm64 tells no status.
+        Errors: as of irq_line().
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.25.
+        """
+        if self._core.lazy_gicv2:
+            self._core.refuse_lazy_gicv2("KVM_IRQ_LINE_STATUS")
+        line, level = line_of(intid, vcpu_id), check_level(level)
+        self._core.call(
+            lib.irq_line_status, "KVM_IRQ_LINE_STATUS", line, level, intid=intid, level=level
+        )
+
     def irqfd(
         self,
         *,

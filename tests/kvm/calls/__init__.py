@@ -14,6 +14,7 @@ from tests.kvm.calls import (
     enable,
     events,
     functions,
+    irqchip,
     memory,
     statistics,
     system,
@@ -26,7 +27,18 @@ __all__ = ["CALLS", "Call", "public_calls"]
 
 CALLS: list[Call] = [
     call
-    for module in (system, vm, enable, vcpu, statistics, memory, events, devices, functions)
+    for module in (
+        system,
+        vm,
+        irqchip,
+        enable,
+        vcpu,
+        statistics,
+        memory,
+        events,
+        devices,
+        functions,
+    )
     for call in module.CALLS
 ]
 
