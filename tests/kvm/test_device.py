@@ -16,6 +16,7 @@ _FILE, _ADD = 1, 1
 _NO_SUCH_TYPE = 999
 
 
+@pytest.mark.covers("vm KVM_CREATE_DEVICE")
 def test_life(vm: VM) -> None:
     with unchanged():
         device = vm.create_device(DeviceType.VFIO)
