@@ -127,6 +127,8 @@ struct kvm_enable_cap { /* 3.9 */
 #define KVM_ARM_IRQ_TYPE_CPU 0 /* 3.9 arm64 */
 #define KVM_ARM_IRQ_TYPE_SPI 1 /* 3.9 arm64 */
 #define KVM_ARM_IRQ_TYPE_PPI 2 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_CPU_IRQ 0 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_CPU_FIQ 1 /* 3.9 arm64 */
 
 #define KVM_IRQFD_FLAG_DEASSIGN 1 /* 4.1 */
 #define KVM_IRQFD_FLAG_RESAMPLE 2 /* 4.1 */

@@ -93,7 +93,10 @@ _HINTS: dict[tuple[str, int], str] = {
     ("KVM_RUN", e.EFAULT): (
         "The host cannot back a guest page: its memory was unmapped, or it is read-only."
     ),
-    ("KVM_IRQ_LINE", e.ENXIO): "The VM has no GIC in the kernel: create_vgic() first.",
+    ("KVM_IRQ_LINE", e.ENXIO): (
+        "The VM has no GIC in the kernel: create_vgic() first. (Of a vCPU's own inputs: it has "
+        "one, which drives them.)"
+    ),
     ("KVM_IRQ_LINE", e.EBUSY): "The GICv3 is not initialised: call its init().",
     ("KVM_IRQ_LINE", e.EINVAL): (
         "The INTID is above what this GIC was configured for (nr_irqs), or there is no such vCPU."

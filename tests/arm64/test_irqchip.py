@@ -6,11 +6,12 @@ from __future__ import annotations
 import errno
 
 import pytest
-from guests import arguments, layout
+from guests import arguments, layout, words
 from tinyvm import TinyVm
 
 from pykvm import VM, ArmDeviceAddr, Cap, DeviceType, SpiRoute, Vcpu, Vgic
 from tests.arm64.conftest import refused
+from tests.arm64.execute import loaded, outcome
 from tests.arm64.spis import INTID, Tiny, arrives, ready, started
 
 UNSET = 2**64 - 1
@@ -130,3 +131,27 @@ def test_a_status_that_cannot_be(vm: VM, vcpu: Vcpu) -> None:
     vgic.init()
     with refused(errno.EINVAL, "KVM_IRQ_LINE_STATUS"):
         vm.irq_line_status(1000, 1)
+
+
+@pytest.mark.parametrize(("fiq", "unmasked"), [(False, 2), (True, 1)])
+def test_a_vcpus_own_inputs(tiny: Tiny, fiq: bool, unmasked: int) -> None:
+    """Without a GIC in the kernel: what is up is taken as soon as the guest lets it."""
+    machine = loaded(tiny, words.unmask(unmasked), words.NOP)
+    machine.vm.cpu_line(0, 1, fiq=not fiq)
+    machine.vm.cpu_line(0, 1, fiq=fiq)
+    machine.vm.cpu_line(0, 0, fiq=not fiq)
+    machine.run()
+    assert outcome(machine).interrupts == 1, machine.report.failure
+
+
+def test_inputs_that_are_down_or_a_gics(tiny: Tiny, vm: VM, vcpu: Vcpu) -> None:
+    machine = loaded(tiny, words.unmask(3), words.NOP)
+    machine.vm.cpu_line(0, 1)
+    machine.vm.cpu_line(0, 0)
+    machine.run()
+    assert outcome(machine).interrupts == 0
+    with refused(errno.EINVAL, "KVM_IRQ_LINE"):
+        vm.cpu_line(5, 1)
+    vm.create_vgic()
+    with refused(errno.ENXIO, "KVM_IRQ_LINE"):
+        vm.cpu_line(0, 1)

@@ -10,6 +10,15 @@ CALLS: list[Call] = [
     Call("VM.create_irqchip", "vm"),
     Call("VM.arm_set_device_addr", "vm", {"id": (0, Int(0, U64)), "gpa": (0x8000000, Int(0, U64))}),
     Call(
+        "VM.cpu_line",
+        "vm",
+        {
+            "vcpu_id": (0, Int(0, 4095)),
+            "level": (1, Int(0, 1, bools=True)),
+            "fiq": (False, Anything()),
+        },
+    ),
+    Call(
         "VM.irq_line_status",
         "wired",
         {
