@@ -27,12 +27,31 @@ HERE = Path(__file__).resolve().parent
 MODULE = "pykvm._kvm"
 #: In the order in which C must see them.
 HEADERS = (
-    "results", "ioctl", "system", "caps", "vm", "device", "attributes", "vcpu", "vcpustate",
+    "results",
+    "ioctl",
+    "system",
+    "caps",
+    "vm",
+    "device",
+    "attributes",
+    "vcpu",
+    "vcpustate",
     "registers",
-)  # fmt: skip
+    "statistics",
+)
 SOURCES = (
-    "common", "request", "system", "vm", "device", "vcpu", "vcpustate", "signal", "kick", "run",
-)  # fmt: skip
+    "common",
+    "request",
+    "system",
+    "vm",
+    "device",
+    "vcpu",
+    "vcpustate",
+    "statistics",
+    "signal",
+    "kick",
+    "run",
+)
 
 _NOTE = r"/\* (?:own: .+|(?P<since>\d+\.\d+)(?P<arm64> arm64)?) \*/"
 _CONSTANT = re.compile(rf"^#define (?P<name>[A-Z]\w*) .+? {_NOTE}$")

@@ -21,6 +21,11 @@ struct kvm_device_attr { /* 3.10 */
 #define KVM_DEV_TYPE_ARM_PV_TIME 10 /* 5.5 */
 #define KVM_DEV_TYPE_ARM_VGIC_V5 16 /* 7.1 */
 
+/* VFIO's device. Until 6.5 the kernel said GROUP for FILE, with the same numbers. */
+#define KVM_DEV_VFIO_FILE 1 /* 6.6 */
+#define KVM_DEV_VFIO_FILE_ADD 1 /* 6.6 */
+#define KVM_DEV_VFIO_FILE_DEL 2 /* 6.6 */
+
 /* Attribute groups of the GICs. */
 #define KVM_DEV_ARM_VGIC_GRP_ADDR 0 /* 3.14 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_DIST_REGS 1 /* 3.14 arm64 */
@@ -28,6 +33,7 @@ struct kvm_device_attr { /* 3.10 */
 #define KVM_DEV_ARM_VGIC_GRP_CTRL 4 /* 4.0 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ 9 /* 6.15 arm64 */
 #define KVM_DEV_ARM_VGIC_CTRL_INIT 0 /* 4.0 arm64 */
+#define KVM_DEV_ARM_VGIC_USERSPACE_PPIS 5 /* 7.1 arm64 */
 
 /* Attributes of KVM_DEV_ARM_VGIC_GRP_ADDR. */
 #define KVM_VGIC_V2_ADDR_TYPE_DIST 0 /* 3.9 arm64 */

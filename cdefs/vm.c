@@ -42,6 +42,19 @@ API int arm_preferred_target(int vm, struct kvm_vcpu_init *init)
 	return request(vm, KVM_ARM_PREFERRED_TARGET, (uintptr_t)init);
 }
 
+API int create_irqchip(int vm)
+{
+	return request(vm, KVM_CREATE_IRQCHIP, 0);
+}
+
+API int arm_set_device_addr(int vm, uint64_t id, uint64_t addr)
+{
+	struct kvm_arm_device_addr argument = { .id = id, .addr = addr };
+
+	ARM64_ONLY;
+	return request(vm, KVM_ARM_SET_DEVICE_ADDR, (uintptr_t)&argument);
+}
+
 /* `line` is type, vCPU and INTID in arm64's packing. */
 API int irq_line(int vm, uint32_t line, uint32_t level)
 {
@@ -49,6 +62,15 @@ API int irq_line(int vm, uint32_t line, uint32_t level)
 
 	ARM64_ONLY;
 	return request(vm, KVM_IRQ_LINE, (uintptr_t)&argument);
+}
+
+/* arm64 copies the argument back as it was: there is no status to return. */
+API int irq_line_status(int vm, uint32_t line, uint32_t level)
+{
+	struct kvm_irq_level argument = { .irq = line, .level = level };
+
+	ARM64_ONLY;
+	return request(vm, KVM_IRQ_LINE_STATUS, (uintptr_t)&argument);
 }
 
 /* The line of an SPI, its numbers checked here: in Python the checks cost as much as the ioctl. */

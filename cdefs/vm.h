@@ -16,6 +16,12 @@ struct kvm_irq_level { /* 3.9 */
 	uint32_t level;
 };
 
+/* Of the argument's `id`: the device in bits 16 and up (0: the GICv2), what of it below. */
+struct kvm_arm_device_addr { /* 3.9 */
+	uint64_t id;
+	uint64_t addr;
+};
+
 struct kvm_irqfd { /* 4.1 */
 	uint32_t fd;
 	uint32_t gsi;
@@ -101,7 +107,10 @@ struct kvm_arm_counter_offset { /* 6.4 arm64 */
 #define KVM_CREATE_VCPU KVM_NONE(0x41) /* 3.9 */
 #define KVM_ENABLE_CAP KVM_WRITES(0xa3, struct kvm_enable_cap) /* 3.9 */
 #define KVM_SET_USER_MEMORY_REGION KVM_WRITES(0x46, struct kvm_userspace_memory_region) /* 3.9 */
+#define KVM_CREATE_IRQCHIP KVM_NONE(0x60) /* 3.9 */
+#define KVM_ARM_SET_DEVICE_ADDR KVM_WRITES(0xab, struct kvm_arm_device_addr) /* 3.9 */
 #define KVM_IRQ_LINE KVM_WRITES(0x61, struct kvm_irq_level) /* 3.9 */
+#define KVM_IRQ_LINE_STATUS KVM_EXCHANGES(0x67, struct kvm_irq_level) /* 3.9 */
 #define KVM_SET_GSI_ROUTING KVM_WRITES(0x6a, struct kvm_irq_routing) /* 3.9 */
 #define KVM_SIGNAL_MSI KVM_WRITES(0xa5, struct kvm_msi) /* 3.9 */
 #define KVM_IRQFD KVM_WRITES(0x76, struct kvm_irqfd) /* 4.1 */
@@ -124,6 +133,8 @@ struct kvm_arm_counter_offset { /* 6.4 arm64 */
 #define KVM_ARM_IRQ_TYPE_CPU 0 /* 3.9 arm64 */
 #define KVM_ARM_IRQ_TYPE_SPI 1 /* 3.9 arm64 */
 #define KVM_ARM_IRQ_TYPE_PPI 2 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_CPU_IRQ 0 /* 3.9 arm64 */
+#define KVM_ARM_IRQ_CPU_FIQ 1 /* 3.9 arm64 */
 
 #define KVM_IRQFD_FLAG_DEASSIGN 1 /* 4.1 */
 #define KVM_IRQFD_FLAG_RESAMPLE 2 /* 4.1 */

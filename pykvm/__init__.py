@@ -42,6 +42,7 @@ from pykvm.exits import (
 )
 from pykvm.guestdebug import Breakpoint, DebugRegisters, GuestDebugControl, Watchpoint
 from pykvm.ioeventfd import Ioeventfd
+from pykvm.irqchip import ArmDeviceAddr
 from pykvm.irqfd import Irqfd
 from pykvm.its import VgicIts
 from pykvm.kick import set_kick_signal
@@ -52,14 +53,18 @@ from pykvm.registers import reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
 from pykvm.smccc import SmcccAction
+from pykvm.statistics import Statistic, StatisticKind, Statistics, StatisticUnit
 from pykvm.vcpu import Vcpu, VcpuFeature
 from pykvm.vcpuattrs import PmuEventAction
 from pykvm.vcpustate import DeviceIrqLevel, MpState, VcpuEvents
+from pykvm.vfio import Vfio
 from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vgicv5 import VgicV5
 from pykvm.vm import VM
 
 __all__ = [
     "VM",
+    "ArmDeviceAddr",
     "ArmLdst64b",
     "ArmNisv",
     "ArmSea",
@@ -102,16 +107,22 @@ __all__ = [
     "Route",
     "SmcccAction",
     "SpiRoute",
+    "Statistic",
+    "StatisticKind",
+    "StatisticUnit",
+    "Statistics",
     "SystemEvent",
     "SystemEventType",
     "Unknown",
     "Vcpu",
     "VcpuEvents",
     "VcpuFeature",
+    "Vfio",
     "Vgic",
     "VgicIts",
     "VgicV2",
     "VgicV3",
+    "VgicV5",
     "Watchpoint",
     "reg_id",
     "reg_name",

@@ -91,7 +91,10 @@ class lib:
     KVM_CREATE_VCPU: int
     KVM_ENABLE_CAP: int
     KVM_SET_USER_MEMORY_REGION: int
+    KVM_CREATE_IRQCHIP: int
+    KVM_ARM_SET_DEVICE_ADDR: int
     KVM_IRQ_LINE: int
+    KVM_IRQ_LINE_STATUS: int
     KVM_SET_GSI_ROUTING: int
     KVM_SIGNAL_MSI: int
     KVM_IRQFD: int
@@ -110,6 +113,8 @@ class lib:
     KVM_ARM_IRQ_TYPE_CPU: int
     KVM_ARM_IRQ_TYPE_SPI: int
     KVM_ARM_IRQ_TYPE_PPI: int
+    KVM_ARM_IRQ_CPU_IRQ: int
+    KVM_ARM_IRQ_CPU_FIQ: int
     KVM_IRQFD_FLAG_DEASSIGN: int
     KVM_IRQFD_FLAG_RESAMPLE: int
     KVM_IRQ_ROUTING_IRQCHIP: int
@@ -128,12 +133,16 @@ class lib:
     KVM_DEV_TYPE_ARM_VGIC_ITS: int
     KVM_DEV_TYPE_ARM_PV_TIME: int
     KVM_DEV_TYPE_ARM_VGIC_V5: int
+    KVM_DEV_VFIO_FILE: int
+    KVM_DEV_VFIO_FILE_ADD: int
+    KVM_DEV_VFIO_FILE_DEL: int
     KVM_DEV_ARM_VGIC_GRP_ADDR: int
     KVM_DEV_ARM_VGIC_GRP_DIST_REGS: int
     KVM_DEV_ARM_VGIC_GRP_NR_IRQS: int
     KVM_DEV_ARM_VGIC_GRP_CTRL: int
     KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ: int
     KVM_DEV_ARM_VGIC_CTRL_INIT: int
+    KVM_DEV_ARM_VGIC_USERSPACE_PPIS: int
     KVM_VGIC_V2_ADDR_TYPE_DIST: int
     KVM_VGIC_V2_ADDR_TYPE_CPU: int
     KVM_VGIC_V3_ADDR_TYPE_DIST: int
@@ -239,6 +248,25 @@ class lib:
     KVM_REG_ARM64_SYSREG_OP2_SHIFT: int
     KVM_REG_ARM_TIMER_CVAL: int
     KVM_REG_ARM_TIMER_CNT: int
+    KVM_GET_STATS_FD: int
+    KVM_STATS_TYPE_SHIFT: int
+    KVM_STATS_TYPE_MASK: int
+    KVM_STATS_TYPE_CUMULATIVE: int
+    KVM_STATS_TYPE_INSTANT: int
+    KVM_STATS_TYPE_PEAK: int
+    KVM_STATS_TYPE_LINEAR_HIST: int
+    KVM_STATS_TYPE_LOG_HIST: int
+    KVM_STATS_UNIT_SHIFT: int
+    KVM_STATS_UNIT_MASK: int
+    KVM_STATS_UNIT_NONE: int
+    KVM_STATS_UNIT_BYTES: int
+    KVM_STATS_UNIT_SECONDS: int
+    KVM_STATS_UNIT_CYCLES: int
+    KVM_STATS_UNIT_BOOLEAN: int
+    KVM_STATS_BASE_SHIFT: int
+    KVM_STATS_BASE_MASK: int
+    KVM_STATS_BASE_POW10: int
+    KVM_STATS_BASE_POW2: int
     @staticmethod
     def forks_seen() -> int: ...
     @staticmethod
@@ -262,7 +290,13 @@ class lib:
     @staticmethod
     def arm_preferred_target(vm: int, init: CData, /) -> int: ...
     @staticmethod
+    def create_irqchip(vm: int, /) -> int: ...
+    @staticmethod
+    def arm_set_device_addr(vm: int, id: int, addr: int, /) -> int: ...
+    @staticmethod
     def irq_line(vm: int, line: int, level: int, /) -> int: ...
+    @staticmethod
+    def irq_line_status(vm: int, line: int, level: int, /) -> int: ...
     @staticmethod
     def spi_line(vm: int, intid: int, level: int, /) -> int: ...
     @staticmethod
@@ -315,6 +349,8 @@ class lib:
     def set_signal_mask(vcpu: int, blocked: int, /) -> int: ...
     @staticmethod
     def clear_signal_mask(vcpu: int, /) -> int: ...
+    @staticmethod
+    def get_stats_fd(vm_or_vcpu: int, made: CData, /) -> int: ...
     @staticmethod
     def gate_open(gate: CData, fd: int, /) -> None: ...
     @staticmethod

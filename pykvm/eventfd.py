@@ -213,7 +213,7 @@ def fdinfo(fd: int) -> dict[str, int]:
     wanted = ("eventfd-id:", "eventfd-semaphore:")
     path = f"/proc/self/fdinfo/{fd}"
     try:
-        with naming("read fdinfo", fd=fd), open(path, encoding="ascii") as info:
+        with naming("read fdinfo", fd=fd), open(path, encoding="utf-8") as info:
             pairs = (line.split() for line in info if line.startswith(wanted))
             return {name.rstrip(":"): int(value) for name, value in pairs}
     except FileNotFoundError:  # no /proc here

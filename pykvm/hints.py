@@ -110,11 +110,38 @@ _HINTS: dict[tuple[str, int], str] = {
     ("KVM_ARM_SET_COUNTER_OFFSET", e.EINVAL): (
         "This kernel lacks it (check_extension(Cap.COUNTER_OFFSET)), or the VM is a protected one."
     ),
-    ("KVM_IRQ_LINE", e.ENXIO): "The VM has no GIC in the kernel: create_vgic() first.",
+    ("KVM_IRQ_LINE", e.ENXIO): (
+        "The VM has no GIC in the kernel: create_vgic() first. (Of a vCPU's own inputs: it has "
+        "one, which drives them.)"
+    ),
     ("KVM_IRQ_LINE", e.EBUSY): "The GICv3 is not initialised: call its init().",
     ("KVM_IRQ_LINE", e.EINVAL): (
         "The INTID is above what this GIC was configured for (nr_irqs), or there is no such vCPU."
     ),
+    ("KVM_CREATE_IRQCHIP", e.ENODEV): (
+        "On arm64 this call makes a GICv2, which needs a host GICv2 or a GICv3 with the v2 "
+        "compatibility interface; create_vgic() takes the newest that there is."
+    ),
+    ("KVM_CREATE_IRQCHIP", e.EEXIST): "This VM has an interrupt controller; it can have only one.",
+    ("KVM_CREATE_IRQCHIP", e.EBUSY): (
+        "It must be made before any vCPU has run, and while none is inside a call."
+    ),
+    ("KVM_CREATE_IRQCHIP", e.E2BIG): "This VM has more than the 8 vCPUs that a GICv2 serves.",
+    ("KVM_ARM_SET_DEVICE_ADDR", e.ENODEV): (
+        "The VM has no GICv2, or the id names no part of it. A GICv3 is placed by its attributes: "
+        "VgicV3.dist_addr and redist_addr."
+    ),
+    ("KVM_ARM_SET_DEVICE_ADDR", e.EEXIST): "It was set before, and can be set only once.",
+    ("KVM_ARM_SET_DEVICE_ADDR", e.EINVAL): (
+        "The address must be a multiple of 4 KiB, and the frame must not wrap."
+    ),
+    ("KVM_ARM_SET_DEVICE_ADDR", e.E2BIG): "The frame ends beyond the guest's address space.",
+    ("KVM_DEV_VFIO_FILE_ADD", e.EINVAL): (
+        "That descriptor is no file of VFIO's: a group is /dev/vfio/N, not /dev/vfio/vfio; a "
+        "device of VFIO's is taken since Linux 6.6."
+    ),
+    ("KVM_DEV_VFIO_FILE_ADD", e.EEXIST): "This VM has that file already.",
+    ("KVM_DEV_VFIO_FILE_DEL", e.ENOENT): "This VM does not have that file.",
     ("KVM_IRQFD", e.EAGAIN): (
         "The VM has no initialised GIC: create_vgic(), then its init(), then irqfds."
     ),
@@ -207,6 +234,11 @@ _HINTS: dict[tuple[str, int], str] = {
 }
 
 
+#: Calls that fail as another one does.
+_AS = {"KVM_IRQ_LINE_STATUS": "KVM_IRQ_LINE"}
+
+
 def hint_for(ioctl: str, errno: int) -> str:
     """The likely cause, or an empty string."""
+    ioctl = _AS.get(ioctl, ioctl)
     return _HINTS.get((ioctl, errno)) or _HINTS.get(("", errno), "")

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterable
 
 from pykvm._descriptor import HasFileno, check_int
-from pykvm._irqline import check_level, line_of
+from pykvm._irqline import check_level, line_of, line_of_cpu
 from pykvm._native import lib
 from pykvm._vmcore import Children, VmCore
 from pykvm.errors import KvmError
@@ -35,7 +35,8 @@ class Interrupts:
         Capability: IRQCHIP; ARM_IRQ_LINE_LAYOUT_2 for vCPUs above 255; arm64.
 
         Args: ``intid``: 32 to 1019 for an SPI; 16 to 31 for a PPI, which also needs ``vcpu_id``.
-        ``level``: 0 or 1. An edge-triggered interrupt becomes pending at 1 and ignores 0.
+        ``level``: 0 or 1. An edge-triggered interrupt becomes pending at 1 and ignores 0. (Old
+        kernels, as 6.1, take ``vcpu_id`` for the n-th vCPU that was made: make them in order.)
         Errors: ENXIO no GIC in the kernel, EINVAL beyond what the GIC was made for or no such vCPU,
         EBUSY a GICv3 that is not initialised (or a GICv2 of ours that is not).
         Synchronization: any thread, also while vCPUs run.
@@ -53,6 +54,37 @@ class Interrupts:
         # A PPI, or something is wrong: the slow way finds the words.
         line, level = line_of(intid, vcpu_id), check_level(level)
         core.call(lib.irq_line, "KVM_IRQ_LINE", line, level, intid=intid, level=level)
+
+    def irq_line_status(self, intid: int, level: int, *, vcpu_id: int | None = None) -> None:
+        """KVM_IRQ_LINE_STATUS: :meth:`irq_line`, under another number.
+
+        Capability: IRQCHIP, as arm64 has no IRQ_INJECT_STATUS; arm64.
+
+        Args: ``intid``, ``level`` and ``vcpu_id`` as of irq_line(). arm64 tells no status.
+        Errors: as of irq_line().
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.25.
+        """
+        if self._core.lazy_gicv2:
+            self._core.refuse_lazy_gicv2("KVM_IRQ_LINE_STATUS")
+        line, level = line_of(intid, vcpu_id), check_level(level)
+        self._core.call(
+            lib.irq_line_status, "KVM_IRQ_LINE_STATUS", line, level, intid=intid, level=level
+        )
+
+    def cpu_line(self, vcpu_id: int, level: int, *, fiq: bool = False) -> None:
+        """KVM_IRQ_LINE on an input of a vCPU, for a VM whose interrupt controller is the VMM's.
+
+        Capability: ARM_IRQ_LINE_LAYOUT_2 for vCPUs above 255; arm64.
+
+        Args: ``vcpu_id``: as of irq_line(). ``level``: 0 or 1, and it stays so. ``fiq``: its FIQ
+        input in place of its IRQ input.
+        Errors: ENXIO the VM has a GIC in the kernel, EINVAL no such vCPU.
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.25 (KVM_ARM_IRQ_TYPE_CPU).
+        """
+        line, level = line_of_cpu(vcpu_id, fiq), check_level(level)
+        self._core.call(lib.irq_line, "KVM_IRQ_LINE", line, level, vcpu_id=vcpu_id, level=level)
 
     def irqfd(
         self,

@@ -20,10 +20,12 @@ from pykvm._descriptor import (
 )
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
+from pykvm._vmcore import Children
 from pykvm.errors import ClosedError, failure, naming
 from pykvm.exits import Exit, exit_of
 from pykvm.guestdebug import GuestDebug
 from pykvm.kick import claim_kick_signal
+from pykvm.statistics import HasStatistics
 from pykvm.vcpuattrs import VcpuAttributes
 from pykvm.vcpuregs import VcpuRegisters
 from pykvm.vcpustate import DeviceIrqLevel, VcpuState
@@ -51,7 +53,9 @@ class VcpuFeature(Described):
     PMU_V3_STRICT = 9, "No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."
 
 
-class Vcpu(VcpuRegisters, VcpuState, GuestDebug, VcpuAttributes, ReadableAttributes, Closing):
+class Vcpu(
+    VcpuRegisters, VcpuState, GuestDebug, VcpuAttributes, HasStatistics, ReadableAttributes, Closing
+):
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 
     Attributes: ``vcpu_id``.
@@ -62,11 +66,12 @@ class Vcpu(VcpuRegisters, VcpuState, GuestDebug, VcpuAttributes, ReadableAttribu
     """
 
     __slots__ = (
-        "__weakref__", "_context", "_exit", "_hold", "_map", "_vm_core",
+        "__weakref__", "_children", "_context", "_exit", "_hold", "_map", "_vm_core",
     )  # fmt: skip
 
     def __init__(self, vm_core: VmCore, vcpu_id: int) -> None:
         self._core = Descriptor(-1, f"Vcpu {vcpu_id}")
+        self._children = Children()
         self._vm_core = vm_core
         self.vcpu_id = vcpu_id
         signal = claim_kick_signal()
@@ -259,6 +264,8 @@ class Vcpu(VcpuRegisters, VcpuState, GuestDebug, VcpuAttributes, ReadableAttribu
             raise BufferError(
                 f"a view of vCPU {self.vcpu_id}'s kvm_run is in use: release it first"
             ) from None
+        for child in self._children.newest_first():
+            child.close()
         self._core.close()
 
     def __repr__(self) -> str:

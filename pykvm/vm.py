@@ -8,7 +8,7 @@ import errno
 import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pykvm._attributes import Attributes
 from pykvm._descriptor import Closing, check_int
@@ -19,10 +19,14 @@ from pykvm.device import Device, DeviceType, type_name
 from pykvm.enable import EnableCap
 from pykvm.errors import ClosedError, KvmBusyError, KvmError
 from pykvm.interrupts import Interrupts
+from pykvm.irqchip import Irqchip
 from pykvm.its import VgicIts
 from pykvm.smccc import Smccc
+from pykvm.statistics import HasStatistics
 from pykvm.vcpu import Vcpu
+from pykvm.vfio import Vfio
 from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vgicv5 import VgicV5
 from pykvm.vmmemory import VmMemory
 
 if TYPE_CHECKING:
@@ -30,10 +34,12 @@ if TYPE_CHECKING:
 
     from pykvm.caps import Cap
 
+_D = TypeVar("_D", bound=Device)
+
 __all__ = ["VM"]
 
 
-class VM(Interrupts, VmMemory, EnableCap, Smccc, Attributes, Closing):
+class VM(Interrupts, Irqchip, VmMemory, EnableCap, Smccc, HasStatistics, Attributes, Closing):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
     It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when
@@ -139,6 +145,8 @@ class VM(Interrupts, VmMemory, EnableCap, Smccc, Attributes, Closing):
         Capability: DEVICE_CTRL.
 
         Args: ``type``: a :class:`~pykvm.DeviceType`, or any number.
+        Returns: a :class:`Vgic`, :class:`VgicV5`, :class:`VgicIts` or :class:`Vfio`, else a plain
+        :class:`Device`.
         Errors: ENODEV this host cannot make one, EEXIST there is one, EBUSY a vCPU has run, E2BIG
         more vCPUs than it serves.
         Synchronization: any thread.
@@ -148,11 +156,12 @@ class VM(Interrupts, VmMemory, EnableCap, Smccc, Attributes, Closing):
         kinds: dict[int, Callable[[], Device]] = {
             DeviceType.ARM_VGIC_V2: lambda: self.create_vgic(2),
             DeviceType.ARM_VGIC_V3: lambda: self.create_vgic(3),
-            DeviceType.ARM_VGIC_ITS: self.create_its,
         }
         if number in kinds:
             return kinds[number]()
-        device = Device(self, self._core, number)
+        return self._made(_KINDS.get(number, Device)(self, self._core, number))
+
+    def _made(self, device: _D) -> _D:
         self._children.know(device)
         return device
 
@@ -196,8 +205,7 @@ class VM(Interrupts, VmMemory, EnableCap, Smccc, Attributes, Closing):
         if version == 2 and allow_implicit_init:
             self._core.routing.forget()
         self._core.lazy_gicv2 = version == 2 and not allow_implicit_init
-        self._children.know(vgic)
-        return vgic
+        return self._made(vgic)
 
     def create_its(self) -> VgicIts:
         """KVM_CREATE_DEVICE for an interrupt translation service, beside a GICv3.
@@ -210,9 +218,18 @@ class VM(Interrupts, VmMemory, EnableCap, Smccc, Attributes, Closing):
         Synchronization: any thread.
         Source: devices/arm-vgic-its.rst.
         """
-        its = VgicIts(self, self._core, VgicIts.device_type)
-        self._children.know(its)
-        return its
+        return self._made(VgicIts(self, self._core, VgicIts.device_type))
+
+    def create_vfio(self) -> Vfio:
+        """KVM_CREATE_DEVICE for the link to VFIO.
+
+        Capability: DEVICE_CTRL.
+
+        Errors: ENODEV a kernel without it, EBUSY the VM has one.
+        Synchronization: any thread.
+        Source: devices/vfio.rst.
+        """
+        return self._made(Vfio(self, self._core, Vfio.device_type))
 
     # End --------------------------------------------------------------------------------------
 
@@ -264,6 +281,10 @@ class VM(Interrupts, VmMemory, EnableCap, Smccc, Attributes, Closing):
 
     def __repr__(self) -> str:
         return f"<VM {'closed' if self.closed else f'fd {self._core.fd}'}>"
+
+
+#: What create_device() makes of a type that needs no more than that.
+_KINDS: dict[int, type[Device]] = {kind.device_type: kind for kind in (VgicIts, VgicV5, Vfio)}
 
 
 def _stop(vcpus: list[Vcpu]) -> None:

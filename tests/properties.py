@@ -116,6 +116,27 @@ def _has_psci(version: int) -> bool:
         return vcpu.get_one_reg(0x6030_0000_0014_0000) >= version
 
 
+def _finds_vcpus_by_number() -> bool:
+    """Whether a PPI's vCPU is the one of that number. Before 6.7 it was the n-th that was made."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm, vm.create_vcpu(1), vm.create_vgic() as vgic:
+        vgic.init()
+        try:
+            vm.irq_line(16, 0, vcpu_id=1)
+        except KvmError as refusal:
+            if refusal.errno != errno.EINVAL:
+                raise
+            return False
+    return True
+
+
+def _has_vfio_group() -> bool:
+    from tests.vfio import group
+
+    return group() is not None
+
+
 def _has_arm64_assembler() -> bool:
     from guests.build import toolchain_prefix  # found by pytest only, and only tests ask for this
 
@@ -134,6 +155,8 @@ PROPERTIES = {
         "VMs can have an interrupt translation service",
         lambda: _makes(DeviceType.ARM_VGIC_V3, DeviceType.ARM_VGIC_ITS),
     ),
+    "ppis_by_vcpu_id": Property("a PPI goes to the vCPU of that number", _finds_vcpus_by_number),
+    "vfio_group": Property("VFIO has a device that tests may take", _has_vfio_group),
     "sve": Property("vCPUs can have SVE", lambda: _gives(VcpuFeature.SVE)),
     "pmu": Property("vCPUs can have a PMU", lambda: _gives(VcpuFeature.PMU_V3)),
     "ptrauth": Property("vCPUs can sign pointers", lambda: _gives(*_POINTER_AUTHENTICATION)),

@@ -28,6 +28,7 @@ def ring(tiny: Tiny, **options: int) -> tuple[TinyVm, list[Exit], Callable[[], N
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 8])
+@pytest.mark.covers("vm KVM_IOEVENTFD")
 def test_stores_signal_and_do_not_exit(tiny: Tiny, width: int) -> None:
     machine, exits, run = ring(tiny, count=7, width=width)
     bell = machine.vm.ioeventfd(DOORBELL, width)

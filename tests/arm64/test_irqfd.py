@@ -51,6 +51,7 @@ def test_signals_to_a_stopped_guest_are_one(tiny: Tiny) -> None:
         assert arrives(machine, 2)
 
 
+@pytest.mark.covers("vm KVM_IRQFD")
 def test_gsi_and_intid_are_32_apart(tiny: Tiny) -> None:
     machine = started(tiny)
     irqfd = machine.vm.irqfd(gsi=INTID - 32)

@@ -36,7 +36,9 @@ def arrives(machine: TinyVm, taken: int, event: int = 0) -> bool:
 
 
 @needs_its
+@pytest.mark.covers("vm KVM_SIGNAL_MSI", "cap SIGNAL_MSI")
 def test_each_message_is_one_interrupt(machine: TinyVm) -> None:
+    assert machine.vm.check_extension(Cap.SIGNAL_MSI) == 1
     assert machine.its is not None
     assert machine.its.doorbell == DOORBELL
     with machine.running():

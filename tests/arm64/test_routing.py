@@ -13,6 +13,7 @@ from tests.arm64.conftest import PATIENCE
 from tests.arm64.spis import INTID, Tiny, arrives, ready, started
 
 
+@pytest.mark.covers("vm KVM_SET_GSI_ROUTING")
 def test_irqfds_follow_a_table_that_changes(tiny: Tiny) -> None:
     machine = started(tiny, INTID, 3)
     irqfd = machine.vm.irqfd(gsi=INTID - 32)

@@ -26,8 +26,6 @@ SECOND_GPA = 0x1100
 #: What guests store.
 VALUE = 0x2A
 
-_X86_CREATE_IRQCHIP = 0xAE60
-
 
 class Guest(NamedTuple):
     """The instructions of one guest, as x86 real mode and as arm64 understand them.
@@ -67,7 +65,7 @@ class Machine:
             self.memory.write(ENTRY_GPA - MEMORY_GPA, code)
             self.slot = self.vm.add_memory(MEMORY_GPA, self.memory, readonly=readonly)
             if not ARM64 and guest is IDLE:
-                self.vm.ioctl(_X86_CREATE_IRQCHIP)  # without it HLT leaves the kernel
+                self.vm.create_irqchip()  # without it HLT leaves the kernel
             self.vcpu = self.vm.create_vcpu(0)
             prepare(self.vcpu)
             self._undo = undo.pop_all()
@@ -106,4 +104,4 @@ def wire(vm: VM) -> None:
         with vm.create_vcpu(0), vm.create_vgic() as vgic:
             vgic.init()
     else:
-        vm.ioctl(_X86_CREATE_IRQCHIP)
+        vm.create_irqchip()

@@ -9,10 +9,8 @@ from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any
 
-from pykvm import DeviceType, EventFd, GuestMemory, Kvm, LevelLine, MmioRead
+from pykvm import DeviceType, EventFd, GuestMemory, Kvm, LevelLine, MmioRead, VgicV5
 from tests.kvm.machines import ARM64, DOORBELL_GPA, ECHO, MEMORY_GPA, MEMORY_SIZE, Machine
-
-_X86_CREATE_IRQCHIP = 0xAE60
 
 
 def awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -70,7 +68,7 @@ class Stage:
             assert self["vcpu"]
             self["vm"].create_vgic().init()
         else:
-            self["vm"].ioctl(_X86_CREATE_IRQCHIP)
+            self["vm"].create_irqchip()
         return self["vm"]
 
     def _make_vcpu(self) -> Any:
@@ -103,6 +101,9 @@ class Stage:
     def _make_line(self) -> Any:
         return LevelLine(self["level"], lambda: True)
 
+    def _make_statistics(self) -> Any:
+        return self._undo.enter_context(self["vcpu"].get_stats_fd())
+
     def _make_its(self) -> Any:
         return self._undo.enter_context(self["vm"].create_its())
 
@@ -112,6 +113,14 @@ class Stage:
 
     def _make_device(self) -> Any:
         return self._undo.enter_context(self["vm"].create_device(DeviceType.VFIO))
+
+    def _make_vfio(self) -> Any:
+        return self._undo.enter_context(self["vm"].create_vfio())
+
+    def _make_vgicv5(self) -> Any:
+        """On VFIO's device: no emulated host can make a GICv5, but each call reaches a kernel."""
+        vm = self["vm"]
+        return self._undo.enter_context(vm._made(VgicV5(vm, vm._core, DeviceType.VFIO)))
 
     def _make_vgicv2(self) -> Any:
         assert self["vcpu"]

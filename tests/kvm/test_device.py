@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from pykvm import VM, ClosedError, Device, DeviceType, Kvm, KvmBusyError, KvmError, KvmExistsError
+from pykvm import VM, ClosedError, DeviceType, Kvm, KvmBusyError, KvmError, KvmExistsError, Vfio
 from tests.kvm.footprint import unchanged
 
 #: KVM_DEV_VFIO_FILE and its KVM_DEV_VFIO_FILE_ADD; the value is a descriptor.
@@ -16,16 +16,17 @@ _FILE, _ADD = 1, 1
 _NO_SUCH_TYPE = 999
 
 
+@pytest.mark.covers("vm KVM_CREATE_DEVICE")
 def test_life(vm: VM) -> None:
     with unchanged():
         device = vm.create_device(DeviceType.VFIO)
-        assert type(device) is Device
+        assert type(device) is Vfio
         assert device.type == DeviceType.VFIO
         assert os.readlink(f"/proc/self/fd/{device.fileno()}") == "anon_inode:kvm-vfio"
         device.close()
         device.close()
         assert device.closed
-    assert repr(device) == "<Device closed>"
+    assert repr(device) == "<Vfio closed>"
 
 
 def test_one_vfio_to_a_vm_which_ends_with_its_descriptor(vm: VM) -> None:
@@ -73,7 +74,7 @@ def test_after_close_of_the_vm(kvm: Kvm) -> None:
         make = vm.create_device
         vm.close()
         assert device.closed
-        with pytest.raises(ClosedError, match="this Device is closed"):
+        with pytest.raises(ClosedError, match="this Vfio is closed"):
             device.has_device_attr(1, 1)
         with pytest.raises(ClosedError, match="KVM_CREATE_DEVICE: this VM is closed"):
             make(DeviceType.VFIO)

@@ -43,6 +43,9 @@ def test_a_path_in_any_form(path: str) -> None:
         assert kvm.get_api_version() == 12
 
 
+@pytest.mark.covers(
+    "system KVM_GET_API_VERSION", "system KVM_GET_VCPU_MMAP_SIZE", "system KVM_CHECK_EXTENSION"
+)
 def test_what_it_answers(kvm: Kvm) -> None:
     assert kvm.get_api_version() == 12
     assert kvm.get_vcpu_mmap_size() >= 4096

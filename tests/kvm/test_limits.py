@@ -29,6 +29,8 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "VM.create_vcpu": lambda kvm, vm, eventfd, file: vm.create_vcpu(0),
     "VM.ioeventfd": lambda kvm, vm, eventfd, file: vm.ioeventfd(DOORBELL_GPA, 4),
     "VM.ioeventfd of": lambda kvm, vm, eventfd, file: vm.ioeventfd(0, 4, eventfd=eventfd),
+    "VM.create_vfio": lambda kvm, vm, eventfd, file: vm.create_vfio(),
+    "VM.get_stats_fd": lambda kvm, vm, eventfd, file: vm.get_stats_fd(),
     "EventFd": lambda kvm, vm, eventfd, file: EventFd(),
     "EventFd.adopt": lambda kvm, vm, eventfd, file: EventFd.adopt(eventfd),
     "GuestMemory.memfd": lambda kvm, vm, eventfd, file: GuestMemory.memfd(MEMORY_SIZE),

@@ -43,6 +43,7 @@ LOADS = MmioRead(DOORBELL_GPA, 4)
 both = pytest.mark.parametrize("guest", [SPIN, IDLE], ids=["spinning", "waiting"])
 
 
+@pytest.mark.covers("vm KVM_CREATE_VCPU")
 def test_create_and_close(vm: VM) -> None:
     with unchanged():
         vcpu = vm.create_vcpu(3)

@@ -42,6 +42,7 @@ Make = Callable[..., Machine]
 KNOCKED = MmioWrite(DOORBELL_GPA, bytes([VALUE]))
 
 
+@pytest.mark.covers("system KVM_CREATE_VM")
 def test_create_and_close(kvm: Kvm) -> None:
     with unchanged():
         vm = kvm.create_vm()

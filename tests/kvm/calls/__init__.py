@@ -1,35 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every public call, with arguments that are valid, and what kind each argument is of."""
+"""Every public call, with arguments that are valid, and what kind each argument is of.
+
+Each module of this package but ``table`` has the calls of one topic, and is found by being here.
+"""
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterator
 from enum import Enum
 from types import FunctionType
 
 import pykvm
-from tests.kvm.calls import (
-    devices,
-    enable,
-    events,
-    functions,
-    memory,
-    smccc,
-    system,
-    vcpu,
-    vcpuattrs,
-    vcpustate,
-    vm,
-)
 from tests.kvm.calls.table import Call
 
 __all__ = ["CALLS", "Call", "public_calls"]
 
-_MODULES = (
-    system, vm, enable, smccc, vcpu, vcpustate, vcpuattrs, memory, events, devices, functions,
-)  # fmt: skip
-CALLS: list[Call] = [call for module in _MODULES for call in module.CALLS]
+CALLS: list[Call] = [
+    call
+    for module in sorted(found.name for found in pkgutil.iter_modules(__path__))
+    if module != "table"
+    for call in importlib.import_module(f"{__name__}.{module}").CALLS
+]
 
 
 def public_calls() -> Iterator[tuple[str, set[str]]]:

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from tests.kvm.calls.table import ATTRIBUTE, REQUEST, U32, U64, Call
-from tests.kvm.kinds import Buffer, Int
+from tests.kvm.kinds import Buffer, Descriptor, Int
+
+#: The kernel refuses it; a closed one is refused here.
+_FILE = (lambda stage: stage["file"], Descriptor())
 
 CALLS: list[Call] = [
     Call("Device.close", "device", closed=None),
@@ -14,6 +17,9 @@ CALLS: list[Call] = [
     Call("Device.has_device_attr", "device", ATTRIBUTE),
     Call("Device.ioctl", "device", REQUEST),
     Call("Device.set_device_attr", "device", {**ATTRIBUTE, "value": (bytes(4), Buffer(none=True))}),
+    Call("VM.create_vfio", "vm"),
+    Call("Vfio.file_add", "vfio", {"given": _FILE}),
+    Call("Vfio.file_del", "vfio", {"given": _FILE}),
     Call("Vgic.init", "vgic"),
     Call("Vgic.nr_irqs", "vgic"),
     Call("Vgic.nr_irqs=", "vgic", {"nr_irqs": (64, Int(0, U32))}),
@@ -40,5 +46,7 @@ CALLS: list[Call] = [
     Call("VgicV3.maint_irq", "vgicv3"),
     Call("VgicV3.maint_irq=", "vgicv3", {"maint_irq": (25, Int(0, U32))}),
     Call("VgicV3.redist_addr", "vgicv3"),
+    Call("VgicV5.init", "vgicv5"),
+    Call("VgicV5.userspace_ppis", "vgicv5"),
     Call("VgicV3.redist_addr=", "vgicv3", {"redist_addr": (0x80A0000, Int(0, U64))}),
 ]

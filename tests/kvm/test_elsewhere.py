@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every public call from where it cannot work: a forked child, and another architecture."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+from typing import Any
+
+import pytest
+
+import pykvm
+from pykvm import KvmError, KvmUnsupportedError
+from tests.kvm.calls import CALLS, Call
+from tests.kvm.processes import forked
+from tests.kvm.stage import Stage
+
+#: The objects that stand for something of the kernel's, but for /dev/kvm, which serves any process.
+_OBJECTS = (
+    "vm", "wired", "vcpu", "running", "device", "vfio", "vgic", "vgicv2", "vgicv3", "vgicv5",
+    "its", "placed_its",
+)  # fmt: skip
+#: They ask the kernel nothing.
+_OWN = ("Vcpu.kvm_run", "VM.fileno", "Vcpu.fileno", "Device.fileno")
+
+
+def _calls(on: str) -> list[Call]:
+    return [call for call in CALLS if call.on == on and call.closed and call.name not in _OWN]
+
+
+def _is_arm64s(call: Call) -> bool:
+    """Whether its documentation says so."""
+    owner, _, attribute = call.name.partition(".")
+    documented = inspect.getattr_static(getattr(pykvm, owner), attribute.rstrip("="))
+    return "arm64.\n\n" in (inspect.getdoc(documented) or "")
+
+
+def _on_objects() -> list[Any]:
+    marks = {
+        on: [pytest.mark.needs(*_calls(on)[0].needs)] for on in _OBJECTS if _calls(on)[0].needs
+    }
+    return [pytest.param(on, marks=marks.get(on, [])) for on in _OBJECTS]
+
+
+@pytest.mark.parametrize("on", _on_objects())
+def test_a_forked_child_is_refused_each_call(on: str) -> None:
+    with Stage() as stage:
+        calls = [(call, call.valid(stage)) for call in _calls(on)]
+        assert stage[on]
+
+        def child() -> list[str]:
+            return [
+                f"{call.name}: {said}" for call, valid in calls if (said := _wrong(valid, call))
+            ]
+
+        def _wrong(valid: dict[str, Any], call: Call) -> str:
+            try:
+                return f"answered {call.made(stage, valid)!r}"
+            except KvmUnsupportedError:
+                return "" if _is_arm64s(call) else "is not arm64's"
+            except KvmError as refusal:
+                return "" if refusal.errno == errno.EIO else str(refusal)
+            except Exception as other:
+                return repr(other)
+
+        assert forked(child) == []
+
+
+_ARM64S = [pytest.param(call, id=call.name) for call in CALLS if call.on and _is_arm64s(call)]
+
+
+@pytest.mark.needs("x86_64")
+@pytest.mark.parametrize("call", _ARM64S)
+def test_another_architecture_is_told(call: Call) -> None:
+    with Stage() as stage, pytest.raises(KvmUnsupportedError, match="Nothing was sent"):
+        call.made(stage, call.valid(stage))
