@@ -39,7 +39,7 @@ from pykvm.kick import set_kick_signal
 from pykvm.kvm import Kvm
 from pykvm.levelline import LevelLine
 from pykvm.memory import GuestMemory
-from pykvm.registers import reg_id, reg_name, reg_size, sysreg
+from pykvm.registers import RegFamily, reg_family, reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
 from pykvm.vcpu import Vcpu, VcpuFeature
@@ -73,6 +73,7 @@ __all__ = [
     "MmioRead",
     "MmioWrite",
     "MsiRoute",
+    "RegFamily",
     "Route",
     "SpiRoute",
     "SystemEvent",
@@ -84,6 +85,7 @@ __all__ = [
     "VgicIts",
     "VgicV2",
     "VgicV3",
+    "reg_family",
     "reg_id",
     "reg_name",
     "reg_size",

@@ -23,7 +23,7 @@ from pykvm._raw import raw_ioctl
 from pykvm.errors import ClosedError, failure, naming
 from pykvm.exits import Exit, exit_of
 from pykvm.kick import claim_kick_signal
-from pykvm.vcpuregs import VcpuRegisters
+from pykvm.vcpusve import VcpuSve
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ class VcpuFeature(Described):
     PMU_V3_STRICT = 9, "No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."
 
 
-class Vcpu(VcpuRegisters, ReadableAttributes, Closing):
+class Vcpu(VcpuSve, ReadableAttributes, Closing):
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 
     Attributes: ``vcpu_id``.

@@ -23,6 +23,7 @@ from pykvm.its import VgicIts
 from pykvm.vcpu import Vcpu
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vmmemory import VmMemory
+from pykvm.vmregs import VmRegisters
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["VM"]
 
 
-class VM(Interrupts, VmMemory, EnableCap, Attributes, Closing):
+class VM(Interrupts, VmMemory, VmRegisters, EnableCap, Attributes, Closing):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
     It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when
