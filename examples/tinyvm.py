@@ -7,12 +7,13 @@ The examples share it, so that each shows its one idea; it is worth reading firs
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from guests import Report, layout, load_image
 
 from pykvm import (
+    VM,
     Exit,
     GuestMemory,
     Interrupted,
@@ -38,15 +39,26 @@ class TinyVm:
     """Memory, vCPUs and a GIC, with a tiny guest loaded. ``close()`` or ``with`` ends it.
 
     ``gic`` is 2, 3, None for the newest that the host has, or 0 for no GIC at all; ``its`` adds an
-    interrupt translation service to a GICv3.
+    interrupt translation service to a GICv3. ``features`` are given to each vCPU beside PSCI_0_2,
+    and ``prepare`` is called with the VM before there is anything in it.
     """
 
     def __init__(
-        self, guest: str, *, gic: int | None = None, cpus: int = 1, its: bool = False
+        self,
+        guest: str,
+        *,
+        gic: int | None = None,
+        cpus: int = 1,
+        its: bool = False,
+        features: Iterable[VcpuFeature] = (),
+        prepare: Callable[[VM], None] | None = None,
     ) -> None:
+        features = [VcpuFeature.PSCI_0_2, *features]
         with ExitStack() as undo:
             self.kvm = undo.enter_context(Kvm())
             self.vm = undo.enter_context(self.kvm.create_vm())
+            if prepare:
+                prepare(self.vm)
             # 1. Memory: the image at its start, the report page where guest and host meet.
             self.memory = GuestMemory(layout.RAM_SIZE)
             undo.callback(self.memory.close)
@@ -56,8 +68,8 @@ class TinyVm:
             # 2. vCPUs, all of them before the GIC is initialised.
             self.vcpus = [self.vm.create_vcpu(number) for number in range(cpus)]
             for number, vcpu in enumerate(self.vcpus):
-                others = [VcpuFeature.POWER_OFF] if number else []
-                vcpu.arm_vcpu_init([VcpuFeature.PSCI_0_2, *others])
+                stopped = [VcpuFeature.POWER_OFF] if number else []
+                vcpu.arm_vcpu_init([*features, *stopped])
             # 3. The GIC: addresses, then init(). Irqfds come after that.
             self.vgic = self._make_gic(gic)
             self.its = self._make_its() if its else None

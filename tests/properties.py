@@ -82,6 +82,20 @@ def _gives(*features: VcpuFeature) -> bool:
     return True
 
 
+def _knows(call: Callable[[VM], object]) -> bool:
+    """Whether a fresh VM takes this call, which an older kernel answers with EINVAL."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm:
+        try:
+            call(vm)
+        except KvmError as refusal:
+            if refusal.errno != errno.EINVAL:
+                raise
+            return False
+    return True
+
+
 def _has_arm64_assembler() -> bool:
     from guests.build import toolchain_prefix  # found by pytest only, and only tests ask for this
 
@@ -105,6 +119,17 @@ PROPERTIES = {
     "ptrauth": Property("vCPUs can sign pointers", lambda: _gives(*_POINTER_AUTHENTICATION)),
     "aarch32": Property("guest kernels can be AArch32", lambda: _gives(VcpuFeature.EL1_32BIT)),
     "el2": Property("guests can be hypervisors", lambda: _gives(VcpuFeature.HAS_EL2)),
+    "el2_e2h0": Property(
+        "guests can be hypervisors without VHE",
+        lambda: _gives(VcpuFeature.HAS_EL2, VcpuFeature.HAS_EL2_E2H0),
+    ),
+    "reg_masks": Property(
+        "ID registers can be changed", lambda: _knows(VM.arm_get_reg_writable_masks)
+    ),
+    "imp_id_regs": Property(
+        "guests can be told of another implementation",
+        lambda: _knows(VM.enable_arm_writable_imp_id_regs),
+    ),
     "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
     "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),
     "pages_16k": Property("the host's pages are 16 KiB", lambda: mmap.PAGESIZE == 16 << 10),
