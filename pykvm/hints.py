@@ -87,6 +87,9 @@ _HINTS: dict[tuple[str, int], str] = {
         "feature lacks its set-up, or the vCPU is in an illegal state."
     ),
     ("KVM_RUN", e.EPERM): _NOT_FINALISED,
+    ("KVM_RUN", e.EAGAIN): (
+        "A guest hypervisor (HAS_EL2) needs a GICv3 in its VM: create_vgic(), then its init()."
+    ),
     ("KVM_RUN", e.ENOSYS): (
         "The guest touched an address outside every slot with an instruction that KVM cannot "
         "describe (a pair, a post-index, a cache operation; often simply a wild jump or pointer)."

@@ -43,7 +43,7 @@ class VcpuFeature(Described):
     SVE = 4, "Scalable vectors. Needs ARM_SVE, and to be finalised."
     PTRAUTH_ADDRESS = 5, "Pointer authentication of addresses; only together with PTRAUTH_GENERIC."
     PTRAUTH_GENERIC = 6, "Generic pointer authentication; only together with PTRAUTH_ADDRESS."
-    HAS_EL2 = 7, "The guest is a hypervisor. Needs ARM_EL2."
+    HAS_EL2 = 7, "The guest is a hypervisor. Needs ARM_EL2, and a GICv3 before the first run."
     HAS_EL2_E2H0 = 8, "A guest hypervisor without VHE. Needs ARM_EL2_E2H0."
     PMU_V3_STRICT = 9, "No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."
 
@@ -108,7 +108,8 @@ class Vcpu(VcpuSve, ReadableAttributes, Closing):
         what a handler raises (KeyboardInterrupt) comes out of here, and run() can be called again.
         Errors: ENOEXEC not initialised; ENXIO a GIC without address, EBUSY a GICv3 without init(),
         EINVAL overlapping frames (these three leave the VM dead); ENOSYS an access that KVM
-        cannot describe; EFAULT memory that the host cannot back; EPERM SVE not finalised.
+        cannot describe; EFAULT memory that the host cannot back; EPERM SVE not finalised; EAGAIN a
+        guest hypervisor without a GICv3 that is initialised.
         Synchronization: one thread at a time, else KvmBusyError; releases the GIL.
         Source: api.rst 4.10 and 5.
         """
@@ -180,7 +181,8 @@ class Vcpu(VcpuSve, ReadableAttributes, Closing):
         Capability: each feature's own; arm64.
 
         Args: ``features``: :class:`VcpuFeature` bits, the same for every vCPU of the VM (but for
-        POWER_OFF). ``target``: what the host prefers, or as :meth:`VM.arm_preferred_target` gave.
+        POWER_OFF, which Linux 6.1 keeps for each vCPU). ``target``: what the host prefers, or as
+        :meth:`VM.arm_preferred_target` gave.
         Errors: EINVAL a feature that the host lacks or that differs, ENOENT an unknown bit, ENODEV
         no PMU for this CPU.
         Synchronization: waits while another thread is inside run().

@@ -19,7 +19,8 @@ from typing import NamedTuple
 from pykvm import VM, DeviceType, Kvm, KvmError, VcpuFeature
 
 _NO_KVM = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENXIO)
-_NO_FEATURE = (errno.EINVAL, errno.ENODEV)
+#: ENOENT: a bit that this kernel does not know.
+_NO_FEATURE = (errno.EINVAL, errno.ENODEV, errno.ENOENT)
 
 
 class Property(NamedTuple):
@@ -82,6 +83,14 @@ def _gives(*features: VcpuFeature) -> bool:
     return True
 
 
+def _has_sve_256() -> bool:
+    if not _gives(VcpuFeature.SVE):
+        return False
+    with _vm() as vm, vm.create_vcpu(0) as vcpu:
+        vcpu.arm_vcpu_init([VcpuFeature.SVE])
+        return 256 in vcpu.sve_lengths_bits
+
+
 def _knows(call: Callable[[VM], object]) -> bool:
     """Whether a fresh VM takes this call, which an older kernel answers with EINVAL."""
     if not _has_arm64_kvm():
@@ -89,6 +98,22 @@ def _knows(call: Callable[[VM], object]) -> bool:
     with _vm() as vm:
         try:
             call(vm)
+        except KvmError as refusal:
+            if refusal.errno != errno.EINVAL:
+                raise
+            return False
+    return True
+
+
+def _can_set(register: str) -> bool:
+    """Whether a vCPU's register takes another value than the host's: here bit 13 is changed."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm, vm.create_vcpu(0) as vcpu:
+        vcpu.arm_vcpu_init()
+        value = vcpu.get_one_reg(register)
+        try:
+            vcpu.set_one_reg(register, value ^ 1 << 13)
         except KvmError as refusal:
             if refusal.errno != errno.EINVAL:
                 raise
@@ -115,6 +140,7 @@ PROPERTIES = {
         lambda: _makes(DeviceType.ARM_VGIC_V3, DeviceType.ARM_VGIC_ITS),
     ),
     "sve": Property("vCPUs can have SVE", lambda: _gives(VcpuFeature.SVE)),
+    "sve_256": Property("scalable vectors can have 256 bits", _has_sve_256),
     "pmu": Property("vCPUs can have a PMU", lambda: _gives(VcpuFeature.PMU_V3)),
     "ptrauth": Property("vCPUs can sign pointers", lambda: _gives(*_POINTER_AUTHENTICATION)),
     "aarch32": Property("guest kernels can be AArch32", lambda: _gives(VcpuFeature.EL1_32BIT)),
@@ -123,6 +149,8 @@ PROPERTIES = {
         "guests can be hypervisors without VHE",
         lambda: _gives(VcpuFeature.HAS_EL2, VcpuFeature.HAS_EL2_E2H0),
     ),
+    "own_caches": Property("guests can be told of other caches", lambda: _can_set("ccsidr0")),
+    "mte": Property("guests can have memory tags", lambda: _knows(VM.enable_arm_mte)),
     "reg_masks": Property(
         "ID registers can be changed", lambda: _knows(VM.arm_get_reg_writable_masks)
     ),

@@ -11,8 +11,9 @@ import struct
 from typing import Final
 
 __all__ = [
-    "DSB_SY", "ERET", "ISB", "NOP", "RET", "WFI", "brk", "code", "hvc", "ldr", "mov", "mrs", "msr",
-    "pacga", "pacia", "rdffr", "rdvl", "smc", "str_", "str_p", "str_q", "str_z", "unmask",
+    "DSB_SY", "ERET", "ISB", "NOP", "RET", "WFI", "add", "brk", "code", "hvc", "ldr", "mov", "mrs",
+    "msr", "orr", "pacga", "pacia", "rdffr", "rdvl", "smc", "str_", "str_p", "str_q", "str_z",
+    "unmask",
 ]  # fmt: skip
 
 Sysreg = tuple[int, int, int, int, int]
@@ -63,6 +64,16 @@ def brk(number: int = 0) -> int:
 def mov(register: int, source: int) -> int:
     """``mov x<register>, x<source>``."""
     return 0xAA0003E0 | source << 16 | register
+
+
+def orr(register: int, first: int, second: int) -> int:
+    """``orr x<register>, x<first>, x<second>``."""
+    return 0xAA000000 | second << 16 | first << 5 | register
+
+
+def add(register: int, source: int, number: int) -> int:
+    """``add x<register>, x<source>, #number``."""
+    return 0x91000000 | number << 10 | source << 5 | register
 
 
 def ldr(register: int, base: int, offset: int = 0) -> int:

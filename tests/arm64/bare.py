@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 
+from tinyvm import vgic_frames
+
 from pykvm import VM, GuestMemory, MmioWrite, Vcpu
 
 RAM_GPA = 0x4000_0000
@@ -23,10 +25,17 @@ def put(vm: VM, *instructions: int) -> None:
     vm.add_memory(RAM_GPA, memory)
 
 
-def start(vcpu: Vcpu) -> None:
-    """Puts an initialised vCPU before the first instruction."""
-    vcpu.set_one_reg("pc", RAM_GPA)
-    vcpu.set_one_reg("x0", MMIO_GPA)
+def add_gic(vm: VM) -> None:
+    """Gives a VM, after its vCPUs, what those at EL2 do not run without."""
+    vgic = vm.create_vgic()
+    vgic_frames(vgic)
+    vgic.init()
+
+
+def start(vcpu: Vcpu, **registers: int) -> None:
+    """Puts an initialised vCPU before the first instruction, with these registers."""
+    for name, value in {"pc": RAM_GPA, "x0": MMIO_GPA, **registers}.items():
+        vcpu.set_one_reg(name, value)
 
 
 def stored(vcpu: Vcpu) -> int:

@@ -49,7 +49,11 @@ def outcome(machine: TinyVm) -> Outcome:
 
 def executed(tiny: Tiny, *instructions: int, x: tuple[int, ...] = (), **options: Any) -> Outcome:
     """Runs the instructions to their end, without leaving the guest in between."""
-    machine = loaded(tiny, *instructions, x=x, **options)
+    return finished(loaded(tiny, *instructions, x=x, **options))
+
+
+def finished(machine: TinyVm) -> Outcome:
+    """Runs a machine that has its instructions to their end."""
     assert isinstance(machine.run(), SystemEvent)
     assert machine.report.done, machine.report.failure
     return outcome(machine)

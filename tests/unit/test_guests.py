@@ -88,6 +88,7 @@ class TestImages:
             "nop": words.NOP, "wfi": words.WFI, "isb": words.ISB, "dsb sy": words.DSB_SY,
             "eret": words.ERET, "str q4, [x5]": words.str_q(4, 5),
             "str z4, [x5]": words.str_z(4, 5), "str p4, [x5]": words.str_p(4, 5),
+            "orr x4, x5, x6": words.orr(4, 5, 6), "add x4, x5, #320": words.add(4, 5, 320),
             "rdffr p4.b": words.rdffr(4), "rdvl x4, #1": words.rdvl(4),
             "pacia x4, x5": words.pacia(4, 5), "pacga x4, x5, x6": words.pacga(4, 5, 6),
         }  # fmt: skip

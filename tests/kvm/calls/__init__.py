@@ -10,8 +10,16 @@ from types import FunctionType
 
 import pykvm
 from tests.kvm.calls import (
-    devices, enable, events, functions, memory, registers, system, vcpu, vm,
-)  # fmt: skip
+    devices,
+    enable,
+    events,
+    functions,
+    memory,
+    registers,
+    system,
+    vcpu,
+    vm,
+)
 from tests.kvm.calls.table import Call
 
 __all__ = ["CALLS", "Call", "public_calls"]
