@@ -110,14 +110,14 @@ def test_the_guest_measures_the_longest_length(tiny: Tiny) -> None:
 
 
 @pytest.mark.needs("sve_256")
-@pytest.mark.covers("reg SVE", "vcpu KVM_SET_ONE_REG")
+@pytest.mark.covers("reg SVE")
 def test_the_guest_measures_the_length_that_was_chosen(tiny: Tiny) -> None:
     for lengths in ((128,), (128, 256)):
         machine = vectors(tiny, words.rdvl(4), lengths=lengths)
         assert finished(machine).x[4] * 8 == lengths[-1]
 
 
-@pytest.mark.covers("reg SVE", "vcpu KVM_SET_ONE_REG")
+@pytest.mark.covers("reg SVE")
 def test_vectors_and_predicates_that_the_host_writes_are_seen(tiny: Tiny) -> None:
     machine = vectors(tiny, *STORES)
     vcpu = machine.vcpus[0]
