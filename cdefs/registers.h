@@ -32,9 +32,12 @@ struct kvm_regs { /* 3.9 arm64 */
 #define KVM_REG_SIZE_U32 0x0020000000000000 /* 3.9 */
 #define KVM_REG_SIZE_U64 0x0030000000000000 /* 3.9 */
 #define KVM_REG_SIZE_U128 0x0040000000000000 /* 3.9 */
+#define KVM_REG_SIZE_U256 0x0050000000000000 /* 3.9 */
+#define KVM_REG_SIZE_U2048 0x0080000000000000 /* 5.2 */
 
 /* Families. */
 #define KVM_REG_ARM_COPROC_MASK 0x0fff0000 /* 3.9 arm64 */
+#define KVM_REG_ARM_COPROC_SHIFT 16 /* 3.9 arm64 */
 #define KVM_REG_ARM_CORE 0x00100000 /* 3.9 arm64 */
 #define KVM_REG_ARM_DEMUX 0x00110000 /* 3.9 arm64 */
 #define KVM_REG_ARM64_SYSREG 0x00130000 /* 3.9 arm64 */
@@ -52,3 +55,13 @@ struct kvm_regs { /* 3.9 arm64 */
 /* The kernel swapped these two of the virtual timer for ever. */
 #define KVM_REG_ARM_TIMER_CVAL 0x603000000013df02 /* 3.9 arm64 */
 #define KVM_REG_ARM_TIMER_CNT 0x603000000013df1a /* 3.9 arm64 */
+
+/* The first of each kind of SVE register; the next one of a kind has an index 32 higher. */
+#define KVM_REG_ARM64_SVE_ZREG_BASE 0 /* 5.2 arm64 */
+#define KVM_REG_ARM64_SVE_PREG_BASE 0x400 /* 5.2 arm64 */
+#define KVM_REG_ARM64_SVE_FFR_BASE 0x600 /* 5.2 arm64 */
+#define KVM_REG_ARM64_SVE_VLS 0x606000000015ffff /* 5.2 arm64 */
+
+/* The first of the firmware's registers, and of the bitmaps of hypercalls. */
+#define KVM_REG_ARM_PSCI_VERSION 0x6030000000140000 /* 4.18 arm64 */
+#define KVM_REG_ARM_STD_BMAP 0x6030000000160000 /* 5.19 arm64 */

@@ -8,6 +8,12 @@ API int arm_vcpu_init(int vcpu, struct kvm_vcpu_init *init)
 	return request(vcpu, KVM_ARM_VCPU_INIT, (uintptr_t)init);
 }
 
+API int arm_vcpu_finalize(int vcpu, int feature)
+{
+	ARM64_ONLY;
+	return request(vcpu, KVM_ARM_VCPU_FINALIZE, (uintptr_t)&feature);
+}
+
 static unsigned int register_size(uint64_t id)
 {
 	return 1u << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);

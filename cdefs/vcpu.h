@@ -96,6 +96,7 @@ struct kvm_reg_list { /* 3.9 */
 #define KVM_SET_ONE_REG KVM_WRITES(0xac, struct kvm_one_reg) /* 3.9 */
 #define KVM_ARM_VCPU_INIT KVM_WRITES(0xae, struct kvm_vcpu_init) /* 3.9 arm64 */
 #define KVM_GET_REG_LIST KVM_EXCHANGES(0xb0, struct kvm_reg_list) /* 3.9 */
+#define KVM_ARM_VCPU_FINALIZE KVM_WRITES(0xc2, int) /* 5.2 arm64 */
 
 /* Bits of kvm_vcpu_init.features. */
 #define KVM_ARM_VCPU_POWER_OFF 0 /* 3.9 arm64 */

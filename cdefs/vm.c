@@ -55,6 +55,18 @@ API int arm_set_device_addr(int vm, uint64_t id, uint64_t addr)
 	return request(vm, KVM_ARM_SET_DEVICE_ADDR, (uintptr_t)&argument);
 }
 
+/* `masks` has room for KVM_ARM_FEATURE_ID_RANGE_SIZE of them. */
+API int arm_get_reg_writable_masks(int vm, uint64_t *masks)
+{
+	struct reg_mask_range argument = {
+		.addr = (uintptr_t)masks,
+		.range = KVM_ARM_FEATURE_ID_RANGE,
+	};
+
+	ARM64_ONLY;
+	return request(vm, KVM_ARM_GET_REG_WRITABLE_MASKS, (uintptr_t)&argument);
+}
+
 /* `line` is type, vCPU and INTID in arm64's packing. */
 API int irq_line(int vm, uint32_t line, uint32_t level)
 {

@@ -92,6 +92,12 @@ struct kvm_vcpu_init { /* 3.9 arm64 */
 	uint32_t features[7];
 };
 
+struct reg_mask_range { /* 6.7 arm64 */
+	uint64_t addr;
+	uint32_t range;
+	uint32_t reserved[13];
+};
+
 struct kvm_enable_cap { /* 3.9 */
 	uint32_t cap;
 	uint32_t flags;
@@ -118,6 +124,7 @@ struct kvm_arm_counter_offset { /* 6.4 arm64 */
 #define KVM_CREATE_DEVICE KVM_EXCHANGES(0xe0, struct kvm_create_device) /* 3.14 */
 #define KVM_ARM_PREFERRED_TARGET KVM_READS(0xaf, struct kvm_vcpu_init) /* 3.13 arm64 */
 #define KVM_ARM_SET_COUNTER_OFFSET KVM_WRITES(0xb5, struct kvm_arm_counter_offset) /* 6.4 arm64 */
+#define KVM_ARM_GET_REG_WRITABLE_MASKS KVM_READS(0xb6, struct reg_mask_range) /* 6.7 arm64 */
 
 /* Flags of a memory slot. */
 #define KVM_MEM_LOG_DIRTY_PAGES 1 /* 3.9 */
@@ -151,3 +158,7 @@ struct kvm_arm_counter_offset { /* 6.4 arm64 */
 #define KVM_IOEVENTFD_FLAG_DEASSIGN 4 /* 4.1 */
 
 #define KVM_CREATE_DEVICE_TEST 1 /* 3.14 */
+
+/* The range of KVM_ARM_GET_REG_WRITABLE_MASKS: S3_{0,1,3}_C0_C{0-7}_{0-7}, a mask for each. */
+#define KVM_ARM_FEATURE_ID_RANGE 0 /* 6.7 arm64 */
+#define KVM_ARM_FEATURE_ID_RANGE_SIZE 192 /* 6.7 arm64 */

@@ -49,7 +49,7 @@ from pykvm.kick import set_kick_signal
 from pykvm.kvm import Kvm
 from pykvm.levelline import LevelLine
 from pykvm.memory import GuestMemory
-from pykvm.registers import reg_id, reg_name, reg_size, sysreg
+from pykvm.registers import RegFamily, reg_family, reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
 from pykvm.smccc import SmcccAction
@@ -104,6 +104,7 @@ __all__ = [
     "MpState",
     "MsiRoute",
     "PmuEventAction",
+    "RegFamily",
     "Route",
     "SmcccAction",
     "SpiRoute",
@@ -124,6 +125,7 @@ __all__ = [
     "VgicV3",
     "VgicV5",
     "Watchpoint",
+    "reg_family",
     "reg_id",
     "reg_name",
     "reg_size",

@@ -102,6 +102,7 @@ class lib:
     KVM_CREATE_DEVICE: int
     KVM_ARM_PREFERRED_TARGET: int
     KVM_ARM_SET_COUNTER_OFFSET: int
+    KVM_ARM_GET_REG_WRITABLE_MASKS: int
     KVM_MEM_LOG_DIRTY_PAGES: int
     KVM_MEM_READONLY: int
     KVM_ARM_IRQ_VCPU2_SHIFT: int
@@ -124,6 +125,8 @@ class lib:
     KVM_IOEVENTFD_FLAG_PIO: int
     KVM_IOEVENTFD_FLAG_DEASSIGN: int
     KVM_CREATE_DEVICE_TEST: int
+    KVM_ARM_FEATURE_ID_RANGE: int
+    KVM_ARM_FEATURE_ID_RANGE_SIZE: int
     KVM_SET_DEVICE_ATTR: int
     KVM_GET_DEVICE_ATTR: int
     KVM_HAS_DEVICE_ATTR: int
@@ -179,6 +182,7 @@ class lib:
     KVM_SET_ONE_REG: int
     KVM_ARM_VCPU_INIT: int
     KVM_GET_REG_LIST: int
+    KVM_ARM_VCPU_FINALIZE: int
     KVM_ARM_VCPU_POWER_OFF: int
     KVM_ARM_VCPU_EL1_32BIT: int
     KVM_ARM_VCPU_PSCI_0_2: int
@@ -234,7 +238,10 @@ class lib:
     KVM_REG_SIZE_U32: int
     KVM_REG_SIZE_U64: int
     KVM_REG_SIZE_U128: int
+    KVM_REG_SIZE_U256: int
+    KVM_REG_SIZE_U2048: int
     KVM_REG_ARM_COPROC_MASK: int
+    KVM_REG_ARM_COPROC_SHIFT: int
     KVM_REG_ARM_CORE: int
     KVM_REG_ARM_DEMUX: int
     KVM_REG_ARM64_SYSREG: int
@@ -248,6 +255,12 @@ class lib:
     KVM_REG_ARM64_SYSREG_OP2_SHIFT: int
     KVM_REG_ARM_TIMER_CVAL: int
     KVM_REG_ARM_TIMER_CNT: int
+    KVM_REG_ARM64_SVE_ZREG_BASE: int
+    KVM_REG_ARM64_SVE_PREG_BASE: int
+    KVM_REG_ARM64_SVE_FFR_BASE: int
+    KVM_REG_ARM64_SVE_VLS: int
+    KVM_REG_ARM_PSCI_VERSION: int
+    KVM_REG_ARM_STD_BMAP: int
     KVM_GET_STATS_FD: int
     KVM_STATS_TYPE_SHIFT: int
     KVM_STATS_TYPE_MASK: int
@@ -294,6 +307,8 @@ class lib:
     @staticmethod
     def arm_set_device_addr(vm: int, id: int, addr: int, /) -> int: ...
     @staticmethod
+    def arm_get_reg_writable_masks(vm: int, masks: CData, /) -> int: ...
+    @staticmethod
     def irq_line(vm: int, line: int, level: int, /) -> int: ...
     @staticmethod
     def irq_line_status(vm: int, line: int, level: int, /) -> int: ...
@@ -325,6 +340,8 @@ class lib:
     def has_arm64_attr(fd: int, group: int, attr: int, /) -> int: ...
     @staticmethod
     def arm_vcpu_init(vcpu: int, init: CData, /) -> int: ...
+    @staticmethod
+    def arm_vcpu_finalize(vcpu: int, feature: int, /) -> int: ...
     @staticmethod
     def get_one_reg(vcpu: int, id: int, /) -> int: ...
     @staticmethod

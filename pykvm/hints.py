@@ -11,6 +11,7 @@ import errno as e
 
 __all__ = ["hint_for"]
 
+_NOT_FINALISED = "SVE was asked for and not finalised: arm_vcpu_finalize(VcpuFeature.SVE)."
 _HINTS: dict[tuple[str, int], str] = {
     ("", e.EIO): (
         "KVM answers so for a VM made by another process (descriptors do not survive fork: open "
@@ -85,7 +86,10 @@ _HINTS: dict[tuple[str, int], str] = {
         "GIC frames overlap or leave the guest's address space, timer interrupts clash, the PMU "
         "feature lacks its pmu_init(), or the vCPU is in an illegal state."
     ),
-    ("KVM_RUN", e.EPERM): "SVE was asked for and not finalised.",
+    ("KVM_RUN", e.EPERM): _NOT_FINALISED,
+    ("KVM_RUN", e.EAGAIN): (
+        "A guest hypervisor (HAS_EL2) needs a GICv3 in its VM: create_vgic(), then its init()."
+    ),
     ("KVM_RUN", e.ENOSYS): (
         "The guest touched an address outside every slot with an instruction that KVM cannot "
         "describe (a pair, a post-index, a cache operation; often simply a wild jump or pointer)."
@@ -213,6 +217,20 @@ _HINTS: dict[tuple[str, int], str] = {
         "That id's architecture, size or alignment is wrong, or the host cannot hold the value."
     ),
     ("KVM_SET_ONE_REG", e.EBUSY): "This register is fixed once a vCPU of the VM has run.",
+    ("KVM_GET_ONE_REG", e.EPERM): _NOT_FINALISED,
+    ("KVM_SET_ONE_REG", e.EPERM): (
+        "z, p and ffr are there once SVE is finalised, its lengths can be set only before: "
+        "arm_vcpu_init(), sve_lengths_bits, arm_vcpu_finalize(VcpuFeature.SVE), registers."
+    ),
+    ("KVM_GET_REG_LIST", e.EPERM): _NOT_FINALISED,
+    ("KVM_ARM_VCPU_FINALIZE", e.ENOEXEC): "This vCPU was never initialised: call arm_vcpu_init().",
+    ("KVM_ARM_VCPU_FINALIZE", e.EINVAL): (
+        "Only SVE is to be finalised, and arm_vcpu_init() was not asked for it."
+    ),
+    ("KVM_ARM_VCPU_FINALIZE", e.EPERM): "SVE is finalised already, which is for good.",
+    ("KVM_ARM_GET_REG_WRITABLE_MASKS", e.EINVAL): (
+        "This kernel cannot tell: check_extension(Cap.ARM_SUPPORTED_REG_MASK_RANGES) is 0."
+    ),
     ("mmap kvm_run", e.ENOMEM): (
         "The host kernel has no memory for this. KVM has the vCPU already and cannot take it back: "
         "its number is used up in this VM."

@@ -27,8 +27,8 @@ from pykvm.guestdebug import GuestDebug
 from pykvm.kick import claim_kick_signal
 from pykvm.statistics import HasStatistics
 from pykvm.vcpuattrs import VcpuAttributes
-from pykvm.vcpuregs import VcpuRegisters
 from pykvm.vcpustate import DeviceIrqLevel, VcpuState
+from pykvm.vcpusve import VcpuSve
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -48,13 +48,13 @@ class VcpuFeature(Described):
     SVE = 4, "Scalable vectors. Needs ARM_SVE, and to be finalised."
     PTRAUTH_ADDRESS = 5, "Pointer authentication of addresses; only together with PTRAUTH_GENERIC."
     PTRAUTH_GENERIC = 6, "Generic pointer authentication; only together with PTRAUTH_ADDRESS."
-    HAS_EL2 = 7, "The guest is a hypervisor. Needs ARM_EL2."
+    HAS_EL2 = 7, "The guest is a hypervisor. Needs ARM_EL2, and a GICv3 before the first run."
     HAS_EL2_E2H0 = 8, "A guest hypervisor without VHE. Needs ARM_EL2_E2H0."
     PMU_V3_STRICT = 9, "No PMU of the host is chosen by itself. Needs ARM_PMU_V3_STRICT."
 
 
 class Vcpu(
-    VcpuRegisters, VcpuState, GuestDebug, VcpuAttributes, HasStatistics, ReadableAttributes, Closing
+    VcpuSve, VcpuState, GuestDebug, VcpuAttributes, HasStatistics, ReadableAttributes, Closing
 ):
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 
@@ -118,7 +118,8 @@ class Vcpu(
         Errors: ENOEXEC not initialised; ENXIO a GIC without address, EBUSY a GICv3 without init(),
         EINVAL overlapping frames (these three leave the VM dead), two timers on one interrupt or
         no pmu_init(); ENOSYS an access that KVM cannot describe; EFAULT memory that the host cannot
-        back; EPERM SVE not finalised.
+        back; EPERM SVE not finalised; EAGAIN a guest hypervisor without a GICv3 that is
+        initialised.
         Synchronization: one thread at a time, else KvmBusyError; releases the GIL.
         Source: api.rst 4.10 and 5.
         """
@@ -202,7 +203,8 @@ class Vcpu(
         Capability: each feature's own; arm64.
 
         Args: ``features``: :class:`VcpuFeature` bits, the same for every vCPU of the VM (but for
-        POWER_OFF). ``target``: what the host prefers, or as :meth:`VM.arm_preferred_target` gave.
+        POWER_OFF, which Linux 6.1 keeps for each vCPU). ``target``: what the host prefers, or as
+        :meth:`VM.arm_preferred_target` gave.
         Errors: EINVAL a feature that the host lacks or that differs, ENOENT an unknown bit, ENODEV
         no PMU for this CPU.
         Synchronization: waits while another thread is inside run().

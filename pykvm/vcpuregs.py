@@ -65,7 +65,7 @@ class VcpuRegisters:
 
         Args: ``reg``: an id, or a name of :mod:`pykvm.registers`; ``value``: a number that fits.
         Errors: as :meth:`get_one_reg`; EINVAL also a value that the host cannot hold, EBUSY a
-        register that is fixed once the VM has run.
+        register that is fixed once the VM has run, EPERM also the lengths of finalised SVE.
         Synchronization: waits while another thread is inside run().
         Source: api.rst 4.68.
         """

@@ -28,6 +28,7 @@ from pykvm.vfio import Vfio
 from pykvm.vgic import Vgic, VgicV2, VgicV3
 from pykvm.vgicv5 import VgicV5
 from pykvm.vmmemory import VmMemory
+from pykvm.vmregs import VmRegisters
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -39,7 +40,9 @@ _D = TypeVar("_D", bound=Device)
 __all__ = ["VM"]
 
 
-class VM(Interrupts, Irqchip, VmMemory, EnableCap, Smccc, HasStatistics, Attributes, Closing):
+class VM(
+    Interrupts, Irqchip, VmMemory, VmRegisters, EnableCap, Smccc, HasStatistics, Attributes, Closing
+):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
     It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when

@@ -131,10 +131,48 @@ def _finds_vcpus_by_number() -> bool:
     return True
 
 
+def _has_sve_256() -> bool:
+    if not _gives(VcpuFeature.SVE):
+        return False
+    with _vm() as vm, vm.create_vcpu(0) as vcpu:
+        vcpu.arm_vcpu_init([VcpuFeature.SVE])
+        return 256 in vcpu.sve_lengths_bits
+
+
+def _knows(call: Callable[[VM], object]) -> bool:
+    """Whether a fresh VM takes this call, which an older kernel answers with EINVAL."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm:
+        try:
+            call(vm)
+        except KvmError as refusal:
+            if refusal.errno != errno.EINVAL:
+                raise
+            return False
+    return True
+
+
 def _has_vfio_group() -> bool:
     from tests.vfio import group
 
     return group() is not None
+
+
+def _can_set(register: str) -> bool:
+    """Whether a vCPU's register takes another value than the host's: here bit 13 is changed."""
+    if not _has_arm64_kvm():
+        return False
+    with _vm() as vm, vm.create_vcpu(0) as vcpu:
+        vcpu.arm_vcpu_init()
+        value = vcpu.get_one_reg(register)
+        try:
+            vcpu.set_one_reg(register, value ^ 1 << 13)
+        except KvmError as refusal:
+            if refusal.errno != errno.EINVAL:
+                raise
+            return False
+    return True
 
 
 def _has_arm64_assembler() -> bool:
@@ -158,6 +196,7 @@ PROPERTIES = {
     "ppis_by_vcpu_id": Property("a PPI goes to the vCPU of that number", _finds_vcpus_by_number),
     "vfio_group": Property("VFIO has a device that tests may take", _has_vfio_group),
     "sve": Property("vCPUs can have SVE", lambda: _gives(VcpuFeature.SVE)),
+    "sve_256": Property("scalable vectors can have 256 bits", _has_sve_256),
     "pmu": Property("vCPUs can have a PMU", lambda: _gives(VcpuFeature.PMU_V3)),
     "ptrauth": Property("vCPUs can sign pointers", lambda: _gives(*_POINTER_AUTHENTICATION)),
     "aarch32": Property("guest kernels can be AArch32", lambda: _gives(VcpuFeature.EL1_32BIT)),
@@ -178,6 +217,19 @@ PROPERTIES = {
         "guests' counters can be offset", lambda: _answers(Cap.COUNTER_OFFSET)
     ),
     "psci_1_3": Property("guests have PSCI 1.3", lambda: _has_psci(0x1_0003)),
+    "el2_e2h0": Property(
+        "guests can be hypervisors without VHE",
+        lambda: _gives(VcpuFeature.HAS_EL2, VcpuFeature.HAS_EL2_E2H0),
+    ),
+    "own_caches": Property("guests can be told of other caches", lambda: _can_set("ccsidr0")),
+    "mte": Property("guests can have memory tags", lambda: _knows(VM.enable_arm_mte)),
+    "reg_masks": Property(
+        "ID registers can be changed", lambda: _knows(VM.arm_get_reg_writable_masks)
+    ),
+    "imp_id_regs": Property(
+        "guests can be told of another implementation",
+        lambda: _knows(VM.enable_arm_writable_imp_id_regs),
+    ),
     "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
     "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),
     "pages_16k": Property("the host's pages are 16 KiB", lambda: mmap.PAGESIZE == 16 << 10),

@@ -11,8 +11,9 @@ import struct
 from typing import Final
 
 __all__ = [
-    "DSB_SY", "ERET", "ISB", "NOP", "RET", "SPIN", "WFI", "brk", "code", "hvc", "ldp", "ldr",
-    "mask", "mov", "mrs", "msr", "smc", "str_", "unmask",
+    "DSB_SY", "ERET", "ISB", "NOP", "RET", "SPIN", "WFI", "add", "brk", "code", "hvc", "ldp", "ldr",
+    "mask", "mov", "mrs", "msr", "orr", "pacga", "pacia", "rdffr", "rdvl", "smc", "str_", "str_p",
+    "str_q", "str_z", "unmask",
 ]  # fmt: skip
 
 Sysreg = tuple[int, int, int, int, int]
@@ -66,6 +67,16 @@ def mov(register: int, source: int) -> int:
     return 0xAA0003E0 | source << 16 | register
 
 
+def orr(register: int, first: int, second: int) -> int:
+    """``orr x<register>, x<first>, x<second>``."""
+    return 0xAA000000 | second << 16 | first << 5 | register
+
+
+def add(register: int, source: int, number: int) -> int:
+    """``add x<register>, x<source>, #number``."""
+    return 0x91000000 | number << 10 | source << 5 | register
+
+
 def ldr(register: int, base: int, offset: int = 0) -> int:
     """``ldr x<register>, [x<base>, #offset]``."""
     return 0xF9400000 | offset // 8 << 10 | base << 5 | register
@@ -89,3 +100,38 @@ def mask(bits: int) -> int:
 def unmask(bits: int) -> int:
     """``msr daifclr, #bits``: 8 debug, 4 SError, 2 IRQ, 1 FIQ."""
     return 0xD50340FF | bits << 8
+
+
+def str_q(vector: int, base: int) -> int:
+    """``str q<vector>, [x<base>]``."""
+    return 0x3D800000 | base << 5 | vector
+
+
+def str_z(vector: int, base: int) -> int:
+    """``str z<vector>, [x<base>]``."""
+    return 0xE5804000 | base << 5 | vector
+
+
+def str_p(predicate: int, base: int) -> int:
+    """``str p<predicate>, [x<base>]``."""
+    return 0xE5800000 | base << 5 | predicate
+
+
+def rdffr(predicate: int) -> int:
+    """``rdffr p<predicate>.b``."""
+    return 0x2519F000 | predicate
+
+
+def rdvl(register: int) -> int:
+    """``rdvl x<register>, #1``: bytes of a vector."""
+    return 0x04BF5020 | register
+
+
+def pacia(register: int, modifier: int) -> int:
+    """``pacia x<register>, x<modifier>``."""
+    return 0xDAC10000 | modifier << 5 | register
+
+
+def pacga(register: int, source: int, modifier: int) -> int:
+    """``pacga x<register>, x<source>, x<modifier>``."""
+    return 0x9AC03000 | modifier << 16 | source << 5 | register

@@ -86,11 +86,17 @@ class TestImages:
             "mov x4, x5": words.mov(4, 5), "msr daifclr, #6": words.unmask(6),
             "ldr x1, [x2, #24]": words.ldr(1, 2, 24), "str x1, [x2, #24]": words.str_(1, 2, 24),
             "nop": words.NOP, "wfi": words.WFI, "isb": words.ISB, "dsb sy": words.DSB_SY,
-            "eret": words.ERET, "b .": words.SPIN, "msr daifset, #4": words.mask(4),
+            "b .": words.SPIN, "msr daifset, #4": words.mask(4),
             "ldp x1, x2, [x3]": words.ldp(1, 2, 3),
+            "eret": words.ERET, "str q4, [x5]": words.str_q(4, 5),
+            "str z4, [x5]": words.str_z(4, 5), "str p4, [x5]": words.str_p(4, 5),
+            "orr x4, x5, x6": words.orr(4, 5, 6), "add x4, x5, #320": words.add(4, 5, 320),
+            "rdffr p4.b": words.rdffr(4), "rdvl x4, #1": words.rdvl(4),
+            "pacia x4, x5": words.pacia(4, 5), "pacga x4, x5, x6": words.pacga(4, 5, 6),
         }  # fmt: skip
         source = tmp_path / "words.S"
-        source.write_text(".globl _start\n_start:\n" + "\n".join(pairs) + "\nret\n")
+        head = ".arch armv8.3-a+sve\n.globl _start\n_start:\n"
+        source.write_text(head + "\n".join(pairs) + "\nret\n")
         assert build.assemble(source) == words.code(*pairs.values())
 
     def test_importing_the_guests_imports_no_binding(self) -> None:

@@ -31,6 +31,12 @@ def test_import_is_light() -> None:
     assert [name for name in loaded if name in _HEAVY] == []
 
 
+def test_the_table_of_system_registers_waits_for_the_first_name() -> None:
+    loaded = "print('pykvm.sysregs' in sys.modules)\n"
+    said = python(f"import sys, pykvm\n{loaded}pykvm.reg_id('midr_el1')\n{loaded}")
+    assert said.split() == ["False", "True"]
+
+
 def test_importing_touches_nothing() -> None:
     """No signal is claimed, no device opened, before somebody asks."""
     assert python(
@@ -54,6 +60,7 @@ def test_importing_touches_nothing() -> None:
         "pykvm.reg_id('pc')",
         "pykvm.sysreg(3, 0, 0, 0, 0)",
         "pykvm.reg_size(5)",
+        "pykvm.reg_family(5)",
         "pykvm.set_kick_signal(10)",
     ],
 )
