@@ -43,7 +43,10 @@ from pykvm.registers import reg_id, reg_name, reg_size, sysreg
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
 from pykvm.vcpu import Vcpu, VcpuFeature
-from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vgic import Vgic
+from pykvm.vgicstate import ItsState, VgicCpuState, VgicState
+from pykvm.vgicv2 import VgicV2
+from pykvm.vgicv3 import RedistRegion, VgicV3
 from pykvm.vm import VM
 
 __all__ = [
@@ -60,6 +63,7 @@ __all__ = [
     "Interrupted",
     "Ioeventfd",
     "Irqfd",
+    "ItsState",
     "Kvm",
     "KvmBusyError",
     "KvmError",
@@ -73,6 +77,7 @@ __all__ = [
     "MmioRead",
     "MmioWrite",
     "MsiRoute",
+    "RedistRegion",
     "Route",
     "SpiRoute",
     "SystemEvent",
@@ -81,7 +86,9 @@ __all__ = [
     "Vcpu",
     "VcpuFeature",
     "Vgic",
+    "VgicCpuState",
     "VgicIts",
+    "VgicState",
     "VgicV2",
     "VgicV3",
     "reg_id",

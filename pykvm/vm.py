@@ -21,7 +21,9 @@ from pykvm.errors import ClosedError, KvmBusyError, KvmError
 from pykvm.interrupts import Interrupts
 from pykvm.its import VgicIts
 from pykvm.vcpu import Vcpu
-from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vgic import Vgic
+from pykvm.vgicv2 import VgicV2
+from pykvm.vgicv3 import VgicV3
 from pykvm.vmmemory import VmMemory
 
 if TYPE_CHECKING:
