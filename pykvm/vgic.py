@@ -113,8 +113,7 @@ class Vgic(Device):
 
     def _dist_attr(self, reg: int | str, vcpu_id: int, ioctl: str) -> tuple[str, int, int]:
         name, offset, size = find(V2_DIST if self.version == 2 else V3_DIST, reg)
-        # A GICv3 looks at no vCPU here, and more numbers fit: the upper half is as wide there.
-        vcpu_id = check_int("vcpu_id", vcpu_id, 0, 0xFF if self.version == 2 else 0xFFFFF)
+        vcpu_id = check_int("vcpu_id", vcpu_id, 0, 0xFF)  # a GICv3 does not look at it
         self._refuse_lazy(ioctl)
         return name, vcpu_id << lib.KVM_DEV_ARM_VGIC_CPUID_SHIFT | offset, size
 

@@ -11,8 +11,8 @@ import struct
 from typing import Final
 
 __all__ = [
-    "DSB_SY", "ERET", "ISB", "NOP", "RET", "WFI", "brk", "code", "hvc", "ldr", "mov", "mrs", "msr",
-    "smc", "str_", "unmask",
+    "DSB_SY", "ERET", "ISB", "NOP", "RET", "WFI", "brk", "code", "hvc", "ldr", "ldr_w", "mov",
+    "mrs", "msr", "smc", "str_", "str_w", "unmask",
 ]  # fmt: skip
 
 Sysreg = tuple[int, int, int, int, int]
@@ -73,6 +73,16 @@ def ldr(register: int, base: int, offset: int = 0) -> int:
 def str_(register: int, base: int, offset: int = 0) -> int:
     """``str x<register>, [x<base>, #offset]``."""
     return 0xF9000000 | offset // 8 << 10 | base << 5 | register
+
+
+def ldr_w(register: int, base: int, offset: int = 0) -> int:
+    """``ldr w<register>, [x<base>, #offset]``."""
+    return 0xB9400000 | offset // 4 << 10 | base << 5 | register
+
+
+def str_w(register: int, base: int, offset: int = 0) -> int:
+    """``str w<register>, [x<base>, #offset]``."""
+    return 0xB9000000 | offset // 4 << 10 | base << 5 | register
 
 
 def unmask(bits: int) -> int:

@@ -9,14 +9,14 @@ from enum import Enum
 from types import FunctionType
 
 import pykvm
-from tests.kvm.calls import devices, enable, events, functions, memory, system, vcpu, vm
+from tests.kvm.calls import devices, enable, events, functions, memory, system, vcpu, vgic, vm
 from tests.kvm.calls.table import Call
 
 __all__ = ["CALLS", "Call", "public_calls"]
 
 CALLS: list[Call] = [
     call
-    for module in (system, vm, enable, vcpu, memory, events, devices, functions)
+    for module in (system, vm, enable, vcpu, memory, events, devices, vgic, functions)
     for call in module.CALLS
 ]
 
