@@ -10,7 +10,7 @@ INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*
 # More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
 ARGS ?=
 
-.PHONY: help demo test lint bench wheels wheels-check soak clean prerequisites
+.PHONY: help demo test lint bench wheels wheels-check soak migrate clean prerequisites
 
 help: ## this list
 	@echo "Targets:"
@@ -36,6 +36,9 @@ wheels-check: $(INSTALLED) ## make wheels, then run the arm64 tests with nothing
 
 soak: $(INSTALLED) ## 100,000 level interrupts, raced, on a GICv3 and on a GICv2 host
 	@$(VENV_PYTHON) -m tests.runner 'soak*'
+
+migrate: $(INSTALLED) ## guests with interrupts in flight, moved 100 times, on a GICv3 and a GICv2 host
+	@$(VENV_PYTHON) -m tests.runner 'migrate*'
 
 clean: ## remove what was made in this tree
 	rm -rf $(VENV) build dist *.egg-info pykvm/_kvm*.so pykvm/_kvm.c

@@ -23,7 +23,13 @@ def interrupts(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("interrupts"))
 
 
-@pytest.fixture
-def generations(request: pytest.FixtureRequest) -> int:
-    """How many processes the test is to hand its machine through."""
-    return int(request.config.getoption("generations"))
+#: Generations in one test: as many as are through before a silent host counts as hung.
+_LEG = 20
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``leg``: which generations a test of migration is for; with the legs before, all of them."""
+    if "leg" in metafunc.fixturenames:
+        every = range(metafunc.config.getoption("generations"))
+        legs = [every[first : first + _LEG] for first in range(0, len(every), _LEG)]
+        metafunc.parametrize("leg", legs, ids=[f"from {leg.start}" for leg in legs])

@@ -93,7 +93,7 @@ def main() -> int:
     options = _options()
     every = parts.checks() + parts.wheels() + parts.on_this_machine()
     if options.emulated or not parts.is_arm64_host():
-        every += parts.on_emulated_hosts() + parts.soak()
+        every += parts.on_emulated_hosts() + parts.soak() + parts.migrate()
     chosen = _chosen(every, options.part)
     if options.list:
         listed = every if not options.part else chosen

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pykvm import VgicState
 from tests.kvm.calls.table import U32, U64, Call
 from tests.kvm.kinds import Int, Kind, Other, Wrong
 
@@ -22,7 +21,6 @@ _LINES = Other(
     *(Wrong([(intid, None)], ValueError, "intid") for intid in (-1, 20, 1020, 2**70)),
     *(Wrong([(20, vcpu_id)], ValueError, "vcpu_id") for vcpu_id in (-1, 4096)),
 )  # fmt: skip
-_NO_STATE = VgicState(1, 2, 64, (), (), (), (), ())
 
 _VCPU = {"vcpu_id": (0, Int(0, 0xFFFFF, none=True))}
 _MPIDR = {"mpidr": (0, Int(0, U64, none=True))}
@@ -54,8 +52,15 @@ CALLS: list[Call] = [
         {"reg": ("GITS_CBASER", _REG), "value": (0, Int(0, U64))},
     ),
     Call("VgicV2.get_cpu_reg", "vgicv2", {"reg": ("GICC_PMR", _REG), "vcpu_id": (0, Int(0, 0xFF))}),
-    Call("VgicV2.restore", "vgicv2", {"state": (_NO_STATE, _STATE), "lines_up": ([], _LINES)}),
-    Call("VgicV2.save", "vgicv2"),
+    Call(
+        "VgicV2.restore",
+        "placed_vgicv2",
+        {
+            "state": (lambda stage: stage["placed_vgicv2"].save(), _STATE),
+            "lines_up": ([], _LINES),
+        },
+    ),
+    Call("VgicV2.save", "placed_vgicv2"),
     Call(
         "VgicV2.set_cpu_reg",
         "vgicv2",
@@ -72,7 +77,11 @@ CALLS: list[Call] = [
     *_of_a_cpu("set_level_info", intid=(32, Int(0, 1023)), levels=(0, Int(0, U32))),
     *_of_a_cpu("set_redist_reg", reg=("GICR_CTLR", _REG), value=(0, Int(0, U32))),
     Call("VgicV3.redist_regions", "vgicv3"),
-    Call("VgicV3.restore", "vgicv3", {"state": (_NO_STATE, _STATE), "its": ([], _ITS)}),
-    Call("VgicV3.save", "vgicv3", {"its": ([], _ITS), "mpidrs": (None, _MPIDRS)}),
+    Call(
+        "VgicV3.restore",
+        "placed_vgicv3",
+        {"state": (lambda stage: stage["placed_vgicv3"].save(), _STATE), "its": ([], _ITS)},
+    ),
+    Call("VgicV3.save", "placed_vgicv3", {"its": ([], _ITS), "mpidrs": (None, _MPIDRS)}),
     Call("VgicV3.save_pending_tables", "vgicv3"),
 ]
