@@ -10,7 +10,7 @@ INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*
 # More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
 ARGS ?=
 
-.PHONY: help demo test test-all lint bench coverage mutants wheels wheels-check soak clean \
+.PHONY: help demo test test-all lint bench coverage mutants wheels wheels-check soak migrate clean \
 	prerequisites
 
 help: ## this list
@@ -46,6 +46,9 @@ mutants: $(INSTALLED) ## leave each call of the interface out in turn: its tests
 
 soak: $(INSTALLED) ## 100,000 level interrupts, raced, on a GICv3 and on a GICv2 host
 	@$(VENV_PYTHON) -m tests.runner 'soak*'
+
+migrate: $(INSTALLED) ## guests with interrupts in flight, moved 100 times, on a GICv3 and a GICv2 host
+	@$(VENV_PYTHON) -m tests.runner 'migrate*'
 
 clean: ## remove what was made in this tree
 	rm -rf $(VENV) build dist *.egg-info pykvm/_kvm*.so pykvm/_kvm.c

@@ -29,10 +29,28 @@ struct kvm_device_attr { /* 3.10 */
 /* Attribute groups of the GICs. */
 #define KVM_DEV_ARM_VGIC_GRP_ADDR 0 /* 3.14 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_DIST_REGS 1 /* 3.14 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_CPU_REGS 2 /* 3.14 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_NR_IRQS 3 /* 3.18 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_CTRL 4 /* 4.0 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_REDIST_REGS 5 /* 4.11 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS 6 /* 4.11 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO 7 /* 4.11 arm64 */
+#define KVM_DEV_ARM_VGIC_GRP_ITS_REGS 8 /* 4.13 arm64 */
 #define KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ 9 /* 6.15 arm64 */
+
+/* Attributes of KVM_DEV_ARM_VGIC_GRP_CTRL. */
 #define KVM_DEV_ARM_VGIC_CTRL_INIT 0 /* 4.0 arm64 */
+#define KVM_DEV_ARM_ITS_SAVE_TABLES 1 /* 4.13 arm64 */
+#define KVM_DEV_ARM_ITS_RESTORE_TABLES 2 /* 4.13 arm64 */
+#define KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES 3 /* 4.13 arm64 */
+#define KVM_DEV_ARM_ITS_CTRL_RESET 4 /* 4.15 arm64 */
+
+/* How a CPU is named in the upper half of an attribute, and what LEVEL_INFO tells. */
+#define KVM_DEV_ARM_VGIC_CPUID_SHIFT 32 /* 3.14 arm64 */
+#define KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT 32 /* 4.11 arm64 */
+#define KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK 0xffff /* 4.11 arm64 */
+#define KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT 10 /* 4.11 arm64 */
+#define VGIC_LEVEL_INFO_LINE_LEVEL 0 /* 4.11 arm64 */
 #define KVM_DEV_ARM_VGIC_USERSPACE_PPIS 5 /* 7.1 arm64 */
 
 /* Attributes of KVM_DEV_ARM_VGIC_GRP_ADDR. */

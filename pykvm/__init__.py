@@ -58,7 +58,10 @@ from pykvm.vcpu import Vcpu, VcpuFeature
 from pykvm.vcpuattrs import PmuEventAction
 from pykvm.vcpustate import DeviceIrqLevel, MpState, VcpuEvents
 from pykvm.vfio import Vfio
-from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vgic import Vgic
+from pykvm.vgicstate import ItsState, VgicCpuState, VgicState
+from pykvm.vgicv2 import VgicV2
+from pykvm.vgicv3 import RedistRegion, VgicV3
 from pykvm.vgicv5 import VgicV5
 from pykvm.vm import VM
 
@@ -88,6 +91,7 @@ __all__ = [
     "Interrupted",
     "Ioeventfd",
     "Irqfd",
+    "ItsState",
     "Kvm",
     "KvmBusyError",
     "KvmError",
@@ -104,6 +108,7 @@ __all__ = [
     "MpState",
     "MsiRoute",
     "PmuEventAction",
+    "RedistRegion",
     "RegFamily",
     "Route",
     "SmcccAction",
@@ -120,7 +125,9 @@ __all__ = [
     "VcpuFeature",
     "Vfio",
     "Vgic",
+    "VgicCpuState",
     "VgicIts",
+    "VgicState",
     "VgicV2",
     "VgicV3",
     "VgicV5",

@@ -27,7 +27,7 @@ class VmCore(Descriptor):
 
     __slots__ = (
         "_ending", "dirty_ring_size", "gic_ready", "is_due", "is_owned", "lazy_gicv2", "mmap_size",
-        "routing", "routing_lock", "slots",
+        "routing", "routing_lock", "slots", "vcpu_ids",
     )  # fmt: skip
 
     def __init__(self, fd: int, mmap_size: int) -> None:
@@ -51,6 +51,8 @@ class VmCore(Descriptor):
         #: Numbers of memory slots in use, each with what keeps its memory mapped. It is here and
         #: not in the MemorySlot: while a vCPU can run, no memory goes that the kernel may show it.
         self.slots: dict[int, object] = {}
+        #: The numbers of all vCPUs; None where some may have been made elsewhere.
+        self.vcpu_ids: list[int] | None = []
 
     def take_back(self, undo: Callable[[], None]) -> None:
         """Calls ``undo``, which takes something from KVM, where there may be something to take.

@@ -175,14 +175,25 @@ _HINTS: dict[tuple[str, int], str] = {
     ),
     ("KVM_SET_DEVICE_ATTR", e.EINVAL): (
         "A value out of range: frames must be aligned (GICv2: 4 KiB, GICv3: 64 KiB) and not "
-        "overlap; nr_irqs is 64 to 992 in steps of 32. Interrupts of timers and PMU need a GIC in "
-        "the kernel and are PPIs (the PMU's may be an SPI); pvtime_ipa lies in a memory slot. An "
-        "older kernel does not know attributes of VMs."
+        "overlap; nr_irqs is 64 to 992 in steps of 32. Of a register: no such vCPU, or a value "
+        "that it cannot have here. Of an ITS: its tables in guest memory make no sense. Interrupts "
+        "of timers and PMU need a GIC in the kernel and are PPIs (the PMU's may be an SPI); "
+        "pvtime_ipa lies in a memory slot. An older kernel does not know attributes of VMs."
     ),
     ("KVM_SET_DEVICE_ATTR", e.ENODEV): (
         "The vCPU has no PMU (VcpuFeature.PMU_V3), or the GIC is not initialised yet."
     ),
     ("KVM_SET_DEVICE_ATTR", e.E2BIG): "The frame ends beyond the guest's address space.",
+    ("KVM_SET_DEVICE_ATTR", e.ENOENT): "This vCPU has no such register.",
+    ("KVM_SET_DEVICE_ATTR", e.EFAULT): (
+        "A table of the GIC or the ITS is not in memory of the guest: the guest, or whoever "
+        "restored it, gave an address outside every slot."
+    ),
+    ("KVM_GET_DEVICE_ATTR", e.EINVAL): (
+        "The VM has no such vCPU (by number or MPIDR), or the vCPU has no such register: its "
+        "priority bits say how many ICC_APnR<n>_EL1 there are. Lines are asked for 32 at a time."
+    ),
+    ("KVM_GET_DEVICE_ATTR", e.ENOENT): "There is no such register, or no such region.",
     ("KVM_GET_DEVICE_ATTR", e.ENXIO): "There is no such attribute here, or it is not set yet.",
     ("KVM_GET_DEVICE_ATTR", e.EBUSY): (
         "A vCPU is inside a call, and one whose guest sleeps is: kick it and try again. Or the GIC "

@@ -156,7 +156,9 @@ class Kvm(Closing):
         if kind and kind != "kvm-vm":
             os.close(fd)
             raise ValueError(f"that descriptor is no VM but {kind}")
-        return VM(VmCore(fd, mmap_size))
+        core = VmCore(fd, mmap_size)
+        core.vcpu_ids = None
+        return VM(core)
 
     def close(self) -> None:
         """Closes /dev/kvm. VMs made from it live on."""

@@ -25,7 +25,8 @@ from pykvm.kvm import Kvm
 from pykvm.limits import small_vm
 from pykvm.memory import GuestMemory
 from pykvm.vcpu import Vcpu
-from pykvm.vgic import VgicV2, VgicV3
+from pykvm.vgicv2 import VgicV2
+from pykvm.vgicv3 import VgicV3
 from pykvm.vm import VM
 
 __all__ = ["FAILURES", "impossible", "run_selftest"]

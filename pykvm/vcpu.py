@@ -81,6 +81,8 @@ class Vcpu(
             self._core.receive(
                 vm_core, lib.create_vcpu, "KVM_CREATE_VCPU", vcpu_id, vcpu_id=vcpu_id
             )
+        if vm_core.vcpu_ids is not None:
+            vm_core.vcpu_ids.append(vcpu_id)
         try:
             # mmap counts its views: closing under a live one is refused, never a dangling pointer.
             with naming("mmap kvm_run", vcpu_id=vcpu_id):

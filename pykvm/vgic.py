@@ -4,21 +4,20 @@
 from __future__ import annotations
 
 import struct
-import sys
 from typing import ClassVar, Literal
 
 from pykvm._descriptor import check_int
 from pykvm._native import lib
+from pykvm._vgicaccess import read_halves, write_halves
 from pykvm.device import Device, DeviceType
 from pykvm.routing import FIRST_SPI, LAST_SPI
+from pykvm.vgicregs import V2_DIST, V3_DIST, find
 
-__all__ = ["Vgic", "VgicV2", "VgicV3"]
+__all__ = ["Vgic"]
 
 #: What init() makes of a GIC whose nr_irqs nobody set.
 DEFAULT_NR_IRQS = 256
 _U64 = 2**64 - 1
-#: Offset of the distributor's trigger configuration, two bits for each INTID.
-_GICD_ICFGR = 0xC00
 
 
 class Vgic(Device):
@@ -77,6 +76,52 @@ class Vgic(Device):
                 vm_core.gic_ready = True
                 vm_core.routing.set_default(self.nr_irqs)
 
+    def get_dist_reg(self, reg: int | str, *, vcpu_id: int = 0) -> int:
+        """KVM_GET_DEVICE_ATTR of DIST_REGS: a register of the distributor.
+
+        Capability: DEVICE_CTRL.
+
+        It reads as the guest reads it, but for a GICv3's GICD_ISPENDR<n>, which is the latch alone:
+        the line is told by :meth:`VgicV3.get_level_info`.
+        Args: ``reg``: a name, as GICD_ISENABLER1, or an offset; ``vcpu_id``: on a GICv2, whose bank
+        is meant where the register has one for each CPU (what concerns INTIDs 0 to 31).
+        Returns: 32 bits; 64 of GICD_IROUTER<n>.
+        Errors: EBUSY a vCPU is inside a call (kick it; an idle guest counts), or a GIC without
+        init(); EINVAL no such vCPU; ENXIO or 0 no register there.
+        Synchronization: any thread, while no vCPU runs.
+        Source: devices/arm-vgic.rst and arm-vgic-v3.rst, DIST_REGS; Arm IHI 0048 and IHI 0069.
+        """
+        name, attr, size = self._dist_attr(reg, vcpu_id, "KVM_GET_DEVICE_ATTR")
+        group = lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS
+        return read_halves(self._core, group, attr, size, reg=name, vcpu_id=vcpu_id)
+
+    def set_dist_reg(self, reg: int | str, value: int, *, vcpu_id: int = 0) -> None:
+        """KVM_SET_DEVICE_ATTR of DIST_REGS: writes a register of the distributor.
+
+        Capability: DEVICE_CTRL.
+
+        As the guest's own store, but for a GICv3's GICD_ISPENDR<n>, whose zeros clear the latch
+        (GICD_ICPENDR<n> is ignored), and for GICD_IIDR, whose revision can be chosen.
+        Args: ``reg`` and ``vcpu_id``: as of :meth:`get_dist_reg`; ``value``: what it is to be.
+        Errors: as of :meth:`get_dist_reg`; EINVAL also a value that GICD_IIDR cannot have.
+        Synchronization: any thread, while no vCPU runs.
+        Source: devices/arm-vgic.rst and arm-vgic-v3.rst, DIST_REGS; Arm IHI 0048 and IHI 0069.
+        """
+        name, attr, size = self._dist_attr(reg, vcpu_id, "KVM_SET_DEVICE_ATTR")
+        group = lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS
+        write_halves(self._core, group, attr, size, value, reg=name, vcpu_id=vcpu_id)
+
+    def _dist_attr(self, reg: int | str, vcpu_id: int, ioctl: str) -> tuple[str, int, int]:
+        name, offset, size = find(V2_DIST if self.version == 2 else V3_DIST, reg)
+        vcpu_id = check_int("vcpu_id", vcpu_id, 0, 0xFF)  # a GICv3 does not look at it
+        self._refuse_lazy(ioctl)
+        return name, vcpu_id << lib.KVM_DEV_ARM_VGIC_CPUID_SHIFT | offset, size
+
+    def _refuse_lazy(self, ioctl: str) -> None:
+        vm_core = self._vm_core
+        if vm_core is not None and vm_core.lazy_gicv2:
+            vm_core.refuse_lazy_gicv2(ioctl)
+
     def trigger_of(self, intid: int) -> Literal["edge", "level"]:
         """KVM_GET_DEVICE_ATTR of GICD_ICFGR: how the guest has configured an SPI.
 
@@ -91,13 +136,8 @@ class Vgic(Device):
         Source: Arm IHI 0069, GICD_ICFGR<n>; devices/arm-vgic.rst and arm-vgic-v3.rst, DIST_REGS.
         """
         intid = check_int("intid", intid, FIRST_SPI, LAST_SPI)
-        vm_core = self._vm_core
-        if vm_core is not None and vm_core.lazy_gicv2:
-            vm_core.refuse_lazy_gicv2("KVM_GET_DEVICE_ATTR")
-        register = _GICD_ICFGR + 4 * (intid // 16)
-        data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS, register, bytes(4))
-        fields = int.from_bytes(data, sys.byteorder)
-        return "edge" if fields >> 2 * (intid % 16) & 2 else "level"
+        bits = self.get_dist_reg(f"GICD_ICFGR{intid // 16}")
+        return "edge" if bits >> 2 * (intid % 16) & 2 else "level"
 
     def _get_addr(self, attr: int) -> int:
         data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_ADDR, attr, bytes(8))
@@ -106,116 +146,3 @@ class Vgic(Device):
     def _set_addr(self, name: str, attr: int, gpa: int) -> None:
         gpa = check_int(name, gpa, 0, _U64)
         self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_ADDR, attr, struct.pack("=Q", gpa))
-
-
-class VgicV2(Vgic):
-    """A GICv2, for up to 8 vCPUs.
-
-    pykvm refuses run() and irq_line() before :meth:`init`: the kernel would initialise a GICv2 by
-    itself and rewrite the routing table (``create_vgic(allow_implicit_init=True)`` lets it).
-
-    Source: Documentation/virt/kvm/devices/arm-vgic.rst.
-    """
-
-    __slots__ = ()
-
-    version = 2
-    device_type = DeviceType.ARM_VGIC_V2
-
-    @property
-    def dist_addr(self) -> int:
-        """gpa of the distributor: 4 KiB, aligned to as much. All ones while unset.
-
-        Errors: EEXIST set before, EINVAL alignment or overlap, E2BIG beyond the address space.
-        """
-        return self._get_addr(lib.KVM_VGIC_V2_ADDR_TYPE_DIST)
-
-    @dist_addr.setter
-    def dist_addr(self, gpa: int) -> None:
-        self._set_addr("dist_addr", lib.KVM_VGIC_V2_ADDR_TYPE_DIST, gpa)
-
-    @property
-    def cpu_addr(self) -> int:
-        """gpa of the CPU interface: 8 KiB, aligned to 4 KiB. All ones while unset.
-
-        Errors: EEXIST set before, EINVAL alignment or overlap, E2BIG beyond the address space.
-        """
-        return self._get_addr(lib.KVM_VGIC_V2_ADDR_TYPE_CPU)
-
-    @cpu_addr.setter
-    def cpu_addr(self, gpa: int) -> None:
-        self._set_addr("cpu_addr", lib.KVM_VGIC_V2_ADDR_TYPE_CPU, gpa)
-
-
-class VgicV3(Vgic):
-    """A GICv3, for up to 512 vCPUs.
-
-    Source: Documentation/virt/kvm/devices/arm-vgic-v3.rst.
-    """
-
-    __slots__ = ()
-
-    version = 3
-    device_type = DeviceType.ARM_VGIC_V3
-
-    @property
-    def dist_addr(self) -> int:
-        """gpa of the distributor: 64 KiB, aligned to as much. All ones while unset.
-
-        Errors: EEXIST set before, EINVAL alignment or overlap, E2BIG beyond the address space.
-        """
-        return self._get_addr(lib.KVM_VGIC_V3_ADDR_TYPE_DIST)
-
-    @dist_addr.setter
-    def dist_addr(self, gpa: int) -> None:
-        self._set_addr("dist_addr", lib.KVM_VGIC_V3_ADDR_TYPE_DIST, gpa)
-
-    @property
-    def redist_addr(self) -> int:
-        """gpa of one region for all redistributors: 128 KiB per vCPU, aligned to 64 KiB.
-
-        Excludes :meth:`add_redist_region`.
-        Errors: EEXIST set before, EINVAL alignment, overlap or regions in use, E2BIG beyond the
-        address space.
-        """
-        return self._get_addr(lib.KVM_VGIC_V3_ADDR_TYPE_REDIST)
-
-    @redist_addr.setter
-    def redist_addr(self, gpa: int) -> None:
-        self._set_addr("redist_addr", lib.KVM_VGIC_V3_ADDR_TYPE_REDIST, gpa)
-
-    @property
-    def maint_irq(self) -> int:
-        """INTID of the PPI by which a guest that is a hypervisor hears of its own virtual GIC.
-
-        0 while unset: init() then takes 25. Before init() alone; since Linux 6.15.
-        Errors: EINVAL no PPI (16 to 31), EBUSY initialised, ENXIO an older kernel.
-        Source: devices/arm-vgic-v3.rst, KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ.
-        """
-        data = self.get_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, bytes(4))
-        return int.from_bytes(data, "little")
-
-    @maint_irq.setter
-    def maint_irq(self, intid: int) -> None:
-        intid = check_int("maint_irq", intid, 0, 2**32 - 1)
-        self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, struct.pack("=I", intid))
-
-    def add_redist_region(self, gpa: int, count: int, *, index: int) -> None:
-        """KVM_SET_DEVICE_ATTR, a region of ``count`` redistributors at ``gpa``.
-
-        Capability: DEVICE_CTRL.
-
-        Args: ``gpa``: bytes, a multiple of 64 KiB; ``count``: 1 to 4095 redistributors of 128 KiB;
-        ``index``: 0 for the first region, then 1, 2, …
-        Errors: EINVAL index out of order, overlap or redist_addr in use, E2BIG beyond the address
-        space.
-        Synchronization: any thread.
-        Source: devices/arm-vgic-v3.rst, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION.
-        """
-        gpa = check_int("gpa", gpa, 0, 2**52 - 1)
-        count = check_int("count", count, 1, 4095)
-        index = check_int("index", index, 0, 4095)
-        if gpa % 0x10000:
-            raise ValueError(f"gpa {gpa:#x} is no multiple of 64 KiB")
-        value = count << 52 | gpa | index
-        self._set_addr("region", lib.KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, value)

@@ -25,7 +25,9 @@ from pykvm.smccc import Smccc
 from pykvm.statistics import HasStatistics
 from pykvm.vcpu import Vcpu
 from pykvm.vfio import Vfio
-from pykvm.vgic import Vgic, VgicV2, VgicV3
+from pykvm.vgic import Vgic
+from pykvm.vgicv2 import VgicV2
+from pykvm.vgicv3 import VgicV3
 from pykvm.vgicv5 import VgicV5
 from pykvm.vmmemory import VmMemory
 from pykvm.vmregs import VmRegisters

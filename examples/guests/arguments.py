@@ -95,6 +95,32 @@ def lpi(*, device_id: int, events: int = 1) -> dict[str, int]:
     return _registers(3, device_id, events)
 
 
+def mixed(
+    *,
+    gic_version: int,
+    first_intid: int,
+    edges: int,
+    levels: int = 0,
+    ppi: int = 0,
+    timer_hz: int = 0,
+    events: int = 0,
+) -> dict[str, int]:
+    """Take interrupts of every kind: ``edges`` edge-triggered SPIs, then ``levels`` others.
+
+    Also the PPI ``ppi``, the virtual timer ``timer_hz`` times a second, and the LPIs of the events
+    0 to ``events - 1`` of the device ``layout.MIXED_DEVICE_ID``; 0 is none of these.
+    """
+    _check_spis(first_intid, edges + levels)
+    if ppi and not 16 <= ppi < layout.SPI_FIRST_INTID:
+        raise ValueError(f"ppi is {ppi}, but PPIs are 16 to {layout.SPI_FIRST_INTID - 1}")
+    if not 0 <= events <= layout.REPORT_LPI_COUNT:
+        raise ValueError(
+            f"events is {events}, but the report counts up to {layout.REPORT_LPI_COUNT} of them"
+        )
+    gic = _gic(gic_version)
+    return _registers(gic, first_intid, edges + levels, levels, ppi, timer_hz, events)
+
+
 def doorbell(
     *,
     count: int,

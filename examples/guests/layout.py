@@ -81,7 +81,9 @@ REPORT_RESULTS: Final = 0x80  # what the guest's header says
 REPORT_RESULT_COUNT: Final = 16
 # The host writes these two, and the guest only reads them: so they have a cache line of their own.
 REPORT_HOST_STOP: Final = 0x400  # not 0: `spi` ends at its next wake-up
-REPORT_HOST_WORD: Final = 0x408  # doorbells answered; not 0: what waits for the host may go on
+REPORT_HOST_WORD: Final = (
+    0x408  # doorbells answered; not 0: what waits for the host may go on; `mixed` sleeps
+)
 REPORT_TAKEN: Final = 0x1000  # acknowledges, indexed by INTID
 REPORT_ENDED: Final = 0x3000  # ends, indexed by INTID
 REPORT_INTID_COUNT: Final = 1020
@@ -110,6 +112,7 @@ SPI_READ_STATUS: Final = 16  # load DEVICE_STATUS before all else, and serve onl
 
 # KVM's entries have 8 bytes. Room for every DeviceID that KVM's ITS knows would take 512 KiB.
 LPI_DEVICE_ID_COUNT: Final = ITS_TABLE_SIZE // 8
+MIXED_DEVICE_ID: Final = 8  # the device whose events `mixed` maps to LPIs
 
 WAIT_NONE: Final = 0
 WAIT_HOST: Final = 1

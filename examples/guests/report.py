@@ -204,6 +204,10 @@ class Report:
         """Let a guest that is ``waiting`` for the host go on."""
         self._words[layout.REPORT_HOST_WORD // 8] = 1
 
+    def let_sleep(self, sleep: bool = True) -> None:
+        """Let `mixed` sleep in each turn of its main loop until an interrupt comes, or not."""
+        self._words[layout.REPORT_HOST_WORD // 8] = int(sleep)
+
     def _word(self, offset: int) -> int:
         return self._words[offset // 8]
 

@@ -12,8 +12,8 @@ from typing import Final
 
 __all__ = [
     "DSB_SY", "ERET", "ISB", "NOP", "RET", "SPIN", "WFI", "add", "brk", "code", "hvc", "ldp", "ldr",
-    "mask", "mov", "mrs", "msr", "orr", "pacga", "pacia", "rdffr", "rdvl", "smc", "str_", "str_p",
-    "str_q", "str_z", "unmask",
+    "ldr_w", "mask", "mov", "mrs", "msr", "orr", "pacga", "pacia", "rdffr", "rdvl", "smc", "str_",
+    "str_p", "str_q", "str_w", "str_z", "unmask",
 ]  # fmt: skip
 
 Sysreg = tuple[int, int, int, int, int]
@@ -95,6 +95,16 @@ def str_(register: int, base: int, offset: int = 0) -> int:
 def mask(bits: int) -> int:
     """``msr daifset, #bits``, as :func:`unmask`."""
     return 0xD50340DF | bits << 8
+
+
+def ldr_w(register: int, base: int, offset: int = 0) -> int:
+    """``ldr w<register>, [x<base>, #offset]``."""
+    return 0xB9400000 | offset // 4 << 10 | base << 5 | register
+
+
+def str_w(register: int, base: int, offset: int = 0) -> int:
+    """``str w<register>, [x<base>, #offset]``."""
+    return 0xB9000000 | offset // 4 << 10 | base << 5 | register
 
 
 def unmask(bits: int) -> int:

@@ -54,6 +54,14 @@ def test_every_signal_arrives(words: str, resampled: int | None) -> None:
     }  # fmt: skip
 
 
+def test_a_guest_moves_from_process_to_process() -> None:
+    status, told = run("migrate", "--count", "5")
+    assert status == 0
+    each = 4 if told["gic"] == "v3" else 3  # an LPI, too
+    assert (told["sent"], told["taken"], told["ended"]) == (5 * each,) * 3
+    assert (told["lost"], told["spurious"]) == (0, 0)
+
+
 def test_a_kernel_that_loses_ends_is_named() -> None:
     """Without an exit between acknowledge and end: exact, or the known fault of some kernels."""
     words = ["--without-mmio", "--count", "300", "--json"]

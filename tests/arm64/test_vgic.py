@@ -167,6 +167,7 @@ def test_max_vcpus_follows_the_gic(vm: VM, vgic: Vgic) -> None:
     assert vm.check_extension(Cap.MAX_VCPUS) in expected
 
 
+@pytest.mark.covers("device KVM_HAS_DEVICE_ATTR")
 def test_attributes_that_no_gic_has(vgic: Vgic) -> None:
     assert not vgic.has_device_attr(99, 0)
     with refused(errno.ENXIO, SET):
@@ -186,6 +187,7 @@ def test_a_closed_gic_stays_in_its_vm(vm: VM, vgic: Vgic) -> None:
 
 
 @pytest.mark.needs("vgicv3")
+@pytest.mark.covers("attr VGIC_V3 MAINT_IRQ")
 def test_the_maintenance_interrupt(vgic: Vgic) -> None:
     assert isinstance(vgic, VgicV3)
     if not vgic.has_device_attr(GRP_MAINT_IRQ, 0):

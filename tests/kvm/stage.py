@@ -130,6 +130,18 @@ class Stage:
         assert self["vcpu"]
         return self._undo.enter_context(self["vm"].create_vgic(3))
 
+    def _make_placed_vgicv2(self) -> Any:
+        vgic = self["vgicv2"]
+        vgic.dist_addr, vgic.cpu_addr = 0x8000000, 0x8010000
+        vgic.init()
+        return vgic
+
+    def _make_placed_vgicv3(self) -> Any:
+        vgic = self["vgicv3"]
+        vgic.dist_addr, vgic.redist_addr = 0x8000000, 0x80A0000
+        vgic.init()
+        return vgic
+
     def _make_vgic(self) -> Any:
         assert self["vcpu"]
         return self._undo.enter_context(self["vm"].create_vgic())

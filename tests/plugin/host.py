@@ -108,8 +108,9 @@ class _Host:
         option = self._config.getoption
         words = ["--tb", option("tbstyle")] + ["--showlocals"] * bool(option("showlocals"))
         words += ["-v"] * self._config.get_verbosity() + ["--mute"] * bool(option("mute", False))
-        if interrupts := option("interrupts", 0):
-            words += ["--interrupts", str(interrupts)]
+        for name in ("interrupts", "generations"):
+            if count := option(name, 0):
+                words += [f"--{name}", str(count)]
         host_words = shlex.split(option("lab"))
         self._run = LabRun(self._away, host_words, words, lab=LAB, top=self._config.rootpath)
         self._events = self._run.events()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``--interrupts N``: how long the slice is that each test of a race takes of an endless run."""
+"""``--interrupts`` and ``--generations``: how long a slice tests take of an endless run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--interrupts", type=int, default=1000, metavar="N",
         help="interrupts in each test that races them; 1000 by default",
     )  # fmt: skip
+    parser.addoption(
+        "--generations", type=int, default=2, metavar="N",
+        help="processes that each test of migration hands its machine through; 2 by default",
+    )  # fmt: skip
 
 
 @pytest.fixture
 def interrupts(request: pytest.FixtureRequest) -> int:
     """How many interrupts the test is to race."""
     return int(request.config.getoption("interrupts"))
+
+
+#: Generations in one test: as many as are through before a silent host counts as hung.
+_LEG = 20
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``leg``: which generations a test of migration is for; with the legs before, all of them."""
+    if "leg" in metafunc.fixturenames:
+        every = range(metafunc.config.getoption("generations"))
+        legs = [every[first : first + _LEG] for first in range(0, len(every), _LEG)]
+        metafunc.parametrize("leg", legs, ids=[f"from {leg.start}" for leg in legs])

@@ -91,6 +91,16 @@ def soak() -> list[Part]:
     ]
 
 
+def migrate() -> list[Part]:
+    """Machines that move with interrupts in flight, a hundred times, each time to a new process."""
+    words = ("tests/arm64/test_migration.py", "--generations", "100", "--host", "lab")
+    hosts = (Shape(cold=True), Shape(cpu="cortex-a57", gic=2, kernel="6.1", cold=True))
+    return [
+        _tests(f"migrate {shape}", *words, f"--lab={lab_words(shape)}", shape=shape, by_name=True)
+        for shape in hosts
+    ]
+
+
 def has_kvm() -> bool:
     """Whether this machine lets us open /dev/kvm.
 

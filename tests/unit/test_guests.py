@@ -85,6 +85,7 @@ class TestImages:
             "hvc #7": words.hvc(7), "smc #7": words.smc(7), "brk #7": words.brk(7),
             "mov x4, x5": words.mov(4, 5), "msr daifclr, #6": words.unmask(6),
             "ldr x1, [x2, #24]": words.ldr(1, 2, 24), "str x1, [x2, #24]": words.str_(1, 2, 24),
+            "ldr w1, [x2, #20]": words.ldr_w(1, 2, 20), "str w1, [x2, #20]": words.str_w(1, 2, 20),
             "nop": words.NOP, "wfi": words.WFI, "isb": words.ISB, "dsb sy": words.DSB_SY,
             "b .": words.SPIN, "msr daifset, #4": words.mask(4),
             "ldp x1, x2, [x3]": words.ldp(1, 2, 3),

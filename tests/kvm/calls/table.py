@@ -34,9 +34,10 @@ class Call(NamedTuple):
     @property
     def needs(self) -> tuple[str, ...]:
         """What of a host the object needs."""
-        v3 = ("vgicv3",)
-        own = {"vgicv2": ("vgicv2",), "vgicv3": v3, "its": v3, "placed_its": v3, "vgic": ("arm64",)}
-        return own.get(self.on, ())
+        versions = {"v2": "vgicv2", "v3": "vgicv3", "ts": "vgicv3"}
+        if self.on in ("vgicv2", "vgicv3", "its", "placed_vgicv2", "placed_vgicv3", "placed_its"):
+            return (versions[self.on[-2:]],)
+        return ("arm64",) if self.on == "vgic" else ()
 
     @property
     def is_property(self) -> bool:
