@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+
 pytest_plugins = (
     "tests.plugin.needs",
     "tests.plugin.record",
@@ -10,3 +12,9 @@ pytest_plugins = (
     "tests.plugin.host",
     "tests.plugin.slices",
 )
+
+
+def pytest_collection_finish() -> None:
+    """What pytest has by now it keeps: the many collections that tests ask for need not look."""
+    gc.collect()
+    gc.freeze()

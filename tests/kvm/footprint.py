@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from functools import lru_cache
 
 #: In smaps, a mapping that a forked child reads as zeros: nothing but private guest memory here.
 _WIPED_ON_FORK = "wf"
@@ -15,9 +15,11 @@ _WIPED_ON_FORK = "wf"
 def descriptors() -> dict[int, str]:
     """Every open descriptor and what it is."""
     found: dict[int, str] = {}
-    for path in Path("/proc/self/fd").iterdir():
+    with os.scandir("/proc/self/fd") as listing:
+        entries = list(listing)
+    for entry in entries:
         with suppress(FileNotFoundError):  # the one that listed the directory
-            found[int(path.name)] = os.readlink(path)
+            found[int(entry.name)] = os.readlink(entry.path)
     return found
 
 
@@ -26,17 +28,28 @@ def mappings() -> list[str]:
 
     The interpreter's own heap, which grows at any time, is not among them.
     """
+    return _mappings(_read("maps"))
+
+
+@lru_cache(maxsize=1)
+def _mappings(_maps: str) -> list[str]:
+    """``smaps`` tells more and takes long to make: it is read where ``maps`` shows a change."""
     found: list[str] = []
     head = ""
-    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
-        words = line.split()
-        if "-" in words[0] and not words[0].endswith(":"):
+    for line in _read("smaps").splitlines():
+        if line.startswith("VmFlags:"):
+            if _WIPED_ON_FORK in line.split():
+                found.append(head)
+        elif "-" in line.partition(" ")[0]:
             head = line
             if "anon_inode" in line or "memfd" in line or "guest-memory" in line:
                 found.append(head)
-        elif words[0] == "VmFlags:" and _WIPED_ON_FORK in words[1:]:
-            found.append(head)
     return found
+
+
+def _read(name: str) -> str:
+    with open(f"/proc/self/{name}", encoding="utf-8") as file:
+        return file.read()
 
 
 @contextmanager

@@ -74,21 +74,30 @@ def test_valid_arguments_after_wrong_ones(call: Call) -> None:
     """The object is as good as before; numbers may come in any form that Python takes for one."""
     if call.name == "set_kick_signal":
         return  # for good in a process: test_signals.py
-    for name, (value, kind) in [("", (None, None)), *call.arguments.items()]:
-        for right in kind.right(value) if kind else [None]:
-            with unchanged(), Stage() as stage:
-                valid = call.valid(stage)
-                _ = call.on and stage[call.on]
-                for wrong_name, (_, wrong_kind) in call.arguments.items():
-                    first = next(wrong_kind.wrong(wrong_name), None)
-                    if first:
-                        with pytest.raises(first.error):
-                            call.made(stage, {**valid, wrong_name: first.value})
-                made = _made_or_refused(call, stage, {**valid, name: right} if name else valid)
-                if isinstance(made, memoryview):
-                    made.release()
-                elif hasattr(made, "close") and not call.is_property:
-                    made.close()
+    for right in _right_arguments(call):
+        with unchanged(), Stage() as stage:
+            valid = call.valid(stage)
+            _ = call.on and stage[call.on]
+            for wrong_name, (_, wrong_kind) in call.arguments.items():
+                first = next(wrong_kind.wrong(wrong_name), None)
+                if first:
+                    with pytest.raises(first.error):
+                        call.made(stage, {**valid, wrong_name: first.value})
+            made = _made_or_refused(call, stage, {**valid, **right})
+            if isinstance(made, memoryview):
+                made.release()
+            elif hasattr(made, "close") and not call.is_property:
+                made.close()
+
+
+def _right_arguments(call: Call) -> list[dict[str, object]]:
+    """None, then every argument in its first other form, then in its second, …"""
+    forms = {name: kind.right(value) for name, (value, kind) in call.arguments.items()}
+    most = max(map(len, forms.values()), default=0)
+    return [{}] + [
+        {name: right[turn] for name, right in forms.items() if turn < len(right)}
+        for turn in range(most)
+    ]
 
 
 def _made_or_refused(call: Call, stage: Stage, arguments: dict[str, object]) -> object:

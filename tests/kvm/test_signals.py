@@ -86,34 +86,49 @@ def test_one_of_ones_choice() -> None:
     assert said.split() == ["Interrupted(by='kick')", "alive"]
 
 
-@pytest.mark.parametrize(
-    ("before", "number", "words"),
-    [
-        ("", "signal.SIGKILL", "signal 9 cannot be used"),
-        ("", "signal.SIGSTOP", "signal 19 cannot be used"),
-        ("", "signal.SIGSEGV", "signal 11 cannot be used: .*reports faults"),
-        ("", "signal.SIGINT", "signal 2 cannot be used: it has a handler"),
-        ("", "signal.SIGPIPE", "signal 13 cannot be used: it has a handler, is ignored"),
-        ("", "33", "signal 33 cannot be used"),  # the C library's own
-        ("", "0", "signum is 0x0; it must be 0x1 to 0x40"),
-        ("", "65", "signum is 0x41"),
-        ("", "-1", "signum"),
-        ("", "True", "signum must be an int, not bool"),
-        ("", "'SIGUSR1'", "signum must be an int, not str"),
-        ("set_kick_signal(signal.SIGUSR1)", "signal.SIGUSR2", "kicks use signal 10 already"),
-        (_USE.rstrip(), "signal.SIGUSR2", "kicks use signal [0-9]+ already"),
-    ],
-    ids=lambda value: value.partition("\n")[0].removeprefix("signal."),
-)
-def test_signals_that_would_not_do(before: str, number: str, words: str) -> None:
-    said = python(
-        f"{_FIRST}{before}\n"
-        f"try:\n set_kick_signal({number})\n"
+_REFUSED = [
+    ("signal.SIGKILL", "signal 9 cannot be used"),
+    ("signal.SIGSTOP", "signal 19 cannot be used"),
+    ("signal.SIGSEGV", "signal 11 cannot be used: .*reports faults"),
+    ("signal.SIGINT", "signal 2 cannot be used: it has a handler"),
+    ("signal.SIGPIPE", "signal 13 cannot be used: it has a handler, is ignored"),
+    ("33", "signal 33 cannot be used"),  # the C library's own
+    ("0", "signum is 0x0; it must be 0x1 to 0x40"),
+    ("65", "signum is 0x41"),
+    ("-1", "signum"),
+    ("True", "signum must be an int, not bool"),
+    ("'SIGUSR1'", "signum must be an int, not str"),
+]
+
+
+def _attempt(number: str) -> str:
+    """Lines of a script that say in one line how this number was refused."""
+    return (
+        f"try:\n set_kick_signal({number}); print('taken')\n"
         "except (TypeError, ValueError) as e:\n print(type(e).__name__, e)\n"
-        f"print('still'); set_kick_signal\n{_USE}"
     )
+
+
+def test_signals_that_would_not_do() -> None:
+    attempts = "".join(_attempt(number) for number, _ in _REFUSED)
+    said = python(f"{_FIRST}{attempts}{_USE}").splitlines()
+    for (number, words), line in zip(_REFUSED, said, strict=False):
+        assert re.search(words, line), (number, line)
+    assert said[len(_REFUSED) :] == ["Interrupted(by='kick')"]
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("set_kick_signal(signal.SIGUSR1)\n", "kicks use signal 10 already"),
+        (_USE, "kicks use signal [0-9]+ already"),
+    ],
+    ids=["chosen", "used"],
+)
+def test_another_signal_once_there_is_one(before: str, words: str) -> None:
+    said = python(f"{_FIRST}{before}{_attempt('signal.SIGUSR2')}{_USE}")
     assert re.search(words, said), said
-    assert said.endswith("still\nInterrupted(by='kick')\n")
+    assert said.endswith("\nInterrupted(by='kick')\n")
 
 
 def test_every_real_time_signal_is_taken() -> None:

@@ -97,6 +97,11 @@ SPECIAL_SHAPES = {
     "el2": Shape(
         cpu="neoverse-n2", kernel="newest", qemu="newest", append=("kvm-arm.mode=nested",)
     ),
+    "vfio_group": Shape(
+        machine_options=("iommu=smmuv3",),
+        devices=("edu",),
+        modules=("vfio-pci", "vfio_iommu_type1"),
+    ),
 }
 #: Every host that the test suite boots.
 ALL_SHAPES = (*TEST_SHAPES, *SPECIAL_SHAPES.values())
