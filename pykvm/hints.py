@@ -230,7 +230,7 @@ _HINTS: dict[tuple[str, int], str] = {
     ("KVM_SET_ONE_REG", e.EBUSY): "This register is fixed once a vCPU of the VM has run.",
     ("KVM_GET_ONE_REG", e.EPERM): _NOT_FINALISED,
     ("KVM_SET_ONE_REG", e.EPERM): (
-        "z, p and ffr are there once SVE is finalised, its lengths can be set only before: "
+        "SVE: z, p and ffr are there once it is finalised, its lengths can be set only before: "
         "arm_vcpu_init(), sve_lengths_bits, arm_vcpu_finalize(VcpuFeature.SVE), registers."
     ),
     ("KVM_GET_REG_LIST", e.EPERM): _NOT_FINALISED,

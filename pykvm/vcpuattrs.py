@@ -39,7 +39,7 @@ class VcpuAttributes:
         For a vCPU with PMU_V3 of a VM with a GIC in the kernel; set it once, before pmu_init().
         Errors: ENXIO unset, EINVAL no GIC or a number that cannot be, EBUSY set before or too late,
         ENODEV no PMU_V3.
-        Source: devices/vcpu.rst 1.1.
+        Source: devices/vcpu.rst 1.1; arm64.
         """
         return self._get_s32(lib.KVM_ARM_VCPU_PMU_V3_CTRL, lib.KVM_ARM_VCPU_PMU_V3_IRQ)
 
@@ -122,7 +122,7 @@ class VcpuAttributes:
         To be set with a GIC in the kernel, before the first run. That two timers share one is found
         out by run(), which fails with EINVAL.
         Errors: EINVAL no GIC or no PPI, EBUSY the VM has run.
-        Source: devices/vcpu.rst 2.
+        Source: devices/vcpu.rst 2; arm64.
         """
         return self._get_timer(lib.KVM_ARM_VCPU_TIMER_IRQ_VTIMER)
 
@@ -132,7 +132,7 @@ class VcpuAttributes:
 
     @property
     def ptimer_irq(self) -> int:
-        """intid of the physical timer, 30 at first; as :attr:`vtimer_irq`."""
+        """intid of the physical timer, 30 at first; as :attr:`vtimer_irq`; arm64."""
         return self._get_timer(lib.KVM_ARM_VCPU_TIMER_IRQ_PTIMER)
 
     @ptimer_irq.setter
@@ -141,7 +141,11 @@ class VcpuAttributes:
 
     @property
     def hvtimer_irq(self) -> int:
-        """intid of EL2's virtual timer, 28 at first; as :attr:`vtimer_irq`. ENXIO: old kernel."""
+        """intid of EL2's virtual timer, 28 at first; as :attr:`vtimer_irq`.
+
+        ENXIO: an older kernel than 6.4.
+        Source: devices/vcpu.rst 2; arm64.
+        """
         return self._get_timer(lib.KVM_ARM_VCPU_TIMER_IRQ_HVTIMER)
 
     @hvtimer_irq.setter
@@ -150,7 +154,11 @@ class VcpuAttributes:
 
     @property
     def hptimer_irq(self) -> int:
-        """intid of EL2's physical timer, 26 at first; as :attr:`vtimer_irq`. ENXIO: old kernel."""
+        """intid of EL2's physical timer, 26 at first; as :attr:`vtimer_irq`.
+
+        ENXIO: an older kernel than 6.4.
+        Source: devices/vcpu.rst 2; arm64.
+        """
         return self._get_timer(lib.KVM_ARM_VCPU_TIMER_IRQ_HPTIMER)
 
     @hptimer_irq.setter
@@ -166,7 +174,7 @@ class VcpuAttributes:
         Set it once, to a multiple of 64 in a memory slot. The guest asks for it by hypercall
         (SMCCC HV_PV_TIME_ST).
         Errors: ENXIO the host does not count it, EINVAL alignment or no slot, EEXIST set before.
-        Source: devices/vcpu.rst 3; Arm DEN0057.
+        Source: devices/vcpu.rst 3; Arm DEN0057; arm64.
         """
         data = self._get(lib.KVM_ARM_VCPU_PVTIME_CTRL, lib.KVM_ARM_VCPU_PVTIME_IPA, 8)
         return int.from_bytes(data, "little")

@@ -29,7 +29,7 @@ class VcpuSve(VcpuRegisters):
     def arm_vcpu_finalize(self, feature: VcpuFeature | int) -> None:
         """KVM_ARM_VCPU_FINALIZE: a feature's set-up is complete, and stays.
 
-        Capability: the feature's own.
+        Capability: the feature's own; arm64.
 
         Args: ``feature``: VcpuFeature.SVE, the only one that has to be.
         Errors: ENOEXEC the vCPU is not initialised, EINVAL it lacks this feature, or another one,

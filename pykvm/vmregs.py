@@ -26,7 +26,7 @@ class VmRegisters:
     def arm_get_reg_writable_masks(self) -> Mapping[int, int]:
         """KVM_ARM_GET_REG_WRITABLE_MASKS: which bits of the ID registers can be changed.
 
-        Capability: ARM_SUPPORTED_REG_MASK_RANGES, whose bit 0 is the one range that there is.
+        Capability: ARM_SUPPORTED_REG_MASK_RANGES (bit 0 is the one range that there is); arm64.
 
         A feature is hidden from the guest by lowering its field before the first run of any vCPU,
         for the whole VM; raising one above what the host has is refused.
