@@ -40,6 +40,5 @@ def test_polling_grows_as_far_as_it_may(tiny: Tiny) -> None:
     assert polls(tiny, 2**32 - 1) > 0
 
 
-@pytest.mark.covers("enable HALT_POLL")
 def test_a_limit_of_0_means_no_polling(tiny: Tiny) -> None:
     assert polls(tiny, 0) == 0

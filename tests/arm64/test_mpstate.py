@@ -55,6 +55,7 @@ def test_a_stopped_vcpu_is_one_that_cpu_on_starts(tiny: Tiny) -> None:
     second = machine.vcpus[1]
     assert second.get_mp_state() is MpState.STOPPED
     second.set_mp_state(MpState.RUNNABLE)
+    assert second.get_mp_state() is MpState.RUNNABLE
     second.set_mp_state(MpState.STOPPED)
     machine.set_registers(arguments.psci(action="cpu_on", target_mpidr=1))
     with machine.running(cpu=1):

@@ -23,14 +23,11 @@ NOT_SUPPORTED = 2**64 - 1
 CNTPCT_EL0, CNTVCT_EL0 = (3, 3, 14, 0, 1), (3, 3, 14, 0, 2)
 
 
-@pytest.mark.covers(
-    "attr VM SMCCC_FILTER", "vm KVM_SET_DEVICE_ATTR", "vm KVM_HAS_DEVICE_ATTR", "exit HYPERCALL"
-)
+@pytest.mark.covers("attr VM SMCCC_FILTER", "vm KVM_SET_DEVICE_ATTR", "exit HYPERCALL")
 @pytest.mark.needs("smccc_filter")
 @pytest.mark.parametrize(("call", "is_smc"), [(words.hvc(), False), (words.smc(), True)])
 def test_a_forwarded_call_is_answered_by_the_program(tiny: Tiny, call: int, is_smc: bool) -> None:
     machine = loaded(tiny, call, x=(VENDOR_CALL, 5, 6))
-    assert machine.vm.has_smccc_filter()
     machine.vm.set_smccc_filter(VENDOR_CALL - 1, 3, SmcccAction.FWD_TO_USER)
     vcpu = machine.vcpus[0]
     told = vcpu.run()
@@ -51,6 +48,14 @@ def test_a_denied_call_is_not_supported(tiny: Tiny) -> None:
     machine = loaded(tiny, words.hvc(), x=(PSCI_VERSION,))
     machine.vm.set_smccc_filter(PSCI_VERSION, 1, SmcccAction.DENY)
     assert finished(machine).x[0] == NOT_SUPPORTED
+
+
+@pytest.mark.covers("vm KVM_HAS_DEVICE_ATTR")
+@pytest.mark.needs("smccc_filter")
+def test_a_vm_tells_which_attributes_it_has(vm: Vm) -> None:
+    assert vm.has_smccc_filter()
+    assert vm.has_device_attr(0, 0)
+    assert not vm.has_device_attr(0, 99)
 
 
 @pytest.mark.needs("smccc_filter")
