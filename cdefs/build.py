@@ -47,10 +47,13 @@ SOURCES = (
     "device",
     "vcpu",
     "vcpustate",
+    "bulk",
     "statistics",
     "signal",
     "kick",
     "run",
+    "bitmap",
+    "scalars",
 )
 
 _NOTE = r"/\* (?:own: .+|(?P<since>\d+\.\d+)(?P<arm64> arm64)?) \*/"
