@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole machine as a value: memory, registers and GIC; and a folder that holds one.
+"""A whole machine as a value: memory, vCPUs and GIC; and a folder that holds one.
 
 The machine must be stopped, and what it is restored into must have been made in the same way.
 """
@@ -13,25 +13,44 @@ from typing import NamedTuple
 
 from tinyvm import TinyVm
 
-from pykvm import Interrupted, VgicState, VgicV2, VgicV3
+from pykvm import Interrupted, Vcpu, VcpuEvents, VgicState, VgicV2, VgicV3
 
 #: INTIDs of the timers, whose lines KVM drives.
 TIMERS = (27, 30)
 
 
+class VcpuState(NamedTuple):
+    """A vCPU: its registers by id, whether it runs, and what waits for it."""
+
+    registers: dict[int, int]
+    mp_state: int
+    events: VcpuEvents
+
+    @classmethod
+    def of(cls, vcpu: Vcpu) -> VcpuState:
+        vcpu.kick()  # a store that left the guest ends with the next run, as it begins
+        assert isinstance(vcpu.run(), Interrupted)
+        registers = {reg: vcpu.get_one_reg(reg) for reg in vcpu.get_reg_list()}
+        return cls(registers, vcpu.get_mp_state(), vcpu.get_vcpu_events())
+
+    def restore(self, vcpu: Vcpu) -> None:
+        for reg, value in self.registers.items():
+            if vcpu.get_one_reg(reg) != value:  # most say what the vCPU is, and cannot be set
+                vcpu.set_one_reg(reg, value)
+        vcpu.set_mp_state(self.mp_state)
+        vcpu.set_vcpu_events(self.events)
+
+
 class Snapshot(NamedTuple):
-    """A machine: the bytes of its RAM, each vCPU's registers by id, and its GIC."""
+    """A machine: the bytes of its RAM, its vCPUs and its GIC."""
 
     memory: bytes
-    vcpus: list[dict[int, int]]
+    vcpus: list[VcpuState]
     gic: VgicState
 
     @classmethod
     def of(cls, tiny: TinyVm) -> Snapshot:
-        for vcpu in tiny.vcpus:  # a store that left the guest ends with the next run, as it begins
-            vcpu.kick()
-            assert isinstance(vcpu.run(), Interrupted)
-        vcpus = [{reg: vcpu.get_one_reg(reg) for reg in vcpu.get_reg_list()} for vcpu in tiny.vcpus]
+        vcpus = [VcpuState.of(vcpu) for vcpu in tiny.vcpus]
         # The GIC before memory: it writes the tables of LPIs there.
         gic = save_gic(tiny)
         return cls(tiny.memory.read(0, tiny.memory.size), vcpus, gic)
@@ -42,10 +61,8 @@ class Snapshot(NamedTuple):
         Its virtual counter goes on from where it stood; so time that passed in between is unseen.
         """
         tiny.memory.write(0, self.memory)
-        for vcpu, registers in zip(tiny.vcpus, self.vcpus, strict=True):
-            for reg, value in registers.items():
-                if vcpu.get_one_reg(reg) != value:  # most say what the vCPU is, and cannot be set
-                    vcpu.set_one_reg(reg, value)
+        for vcpu, state in zip(tiny.vcpus, self.vcpus, strict=True):
+            state.restore(vcpu)
         match tiny.vgic:
             case VgicV2() as vgic:  # it does not tell lines: the devices raise them again
                 lines = list(lines_up)
@@ -58,7 +75,7 @@ class Snapshot(NamedTuple):
 
     def write(self, folder: Path) -> None:
         (folder / "memory").write_bytes(self.memory)
-        vcpus = [{str(reg): value for reg, value in vcpu.items()} for vcpu in self.vcpus]
+        vcpus = [vcpu._asdict() for vcpu in self.vcpus]
         (folder / "vcpus.json").write_text(json.dumps(vcpus), encoding="ascii")
         (folder / "gic.json").write_text(self.gic.to_json(), encoding="ascii")
 
@@ -67,7 +84,14 @@ class Snapshot(NamedTuple):
         vcpus = json.loads((folder / "vcpus.json").read_text(encoding="ascii"))
         return cls(
             (folder / "memory").read_bytes(),
-            [{int(reg): value for reg, value in vcpu.items()} for vcpu in vcpus],
+            [
+                VcpuState(
+                    {int(reg): value for reg, value in vcpu["registers"].items()},
+                    vcpu["mp_state"],
+                    VcpuEvents(*vcpu["events"]),
+                )
+                for vcpu in vcpus
+            ],
             VgicState.from_json((folder / "gic.json").read_text(encoding="ascii")),
         )
 

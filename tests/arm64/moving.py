@@ -20,7 +20,7 @@ from guests import arguments, layout
 from snapshot import TIMERS, Snapshot, save_gic
 from tinyvm import TinyVm, vgic_frames
 
-from pykvm import Interrupted, MmioWrite, VcpuFeature, Vgic, VgicV3
+from pykvm import Interrupted, MmioWrite, MpState, Vgic, VgicV3
 
 CPUS, NR_IRQS = 2, 96
 EDGES, LEVELS, EVENTS = 4, 4, 4
@@ -64,7 +64,7 @@ class Machine(TinyVm):
     def __init__(self, gic: int, its: bool) -> None:
         super().__init__("mixed", gic=gic, cpus=CPUS, its=its)
         for vcpu in self.vcpus[1:]:
-            vcpu.arm_vcpu_init([VcpuFeature.PSCI_0_2])
+            vcpu.set_mp_state(MpState.RUNNABLE)
 
     def _make_gic(self, version: int | None) -> Vgic | None:
         vgic = self.vm.create_vgic(version)
