@@ -32,10 +32,12 @@ HEADERS = (
     "system",
     "caps",
     "vm",
+    "memory",
     "device",
     "attributes",
     "vcpu",
     "vcpustate",
+    "rings",
     "registers",
     "statistics",
 )
@@ -44,6 +46,7 @@ SOURCES = (
     "request",
     "system",
     "vm",
+    "memory",
     "device",
     "vcpu",
     "vcpustate",
@@ -51,6 +54,7 @@ SOURCES = (
     "signal",
     "kick",
     "run",
+    "rings",
 )
 
 _NOTE = r"/\* (?:own: .+|(?P<since>\d+\.\d+)(?P<arm64> arm64)?) \*/"
