@@ -80,7 +80,8 @@ class VcpuDirtyRing:
     def harvest_dirty_ring(self) -> list[DirtyPage]:
         """Takes the pages that this vCPU wrote to from its dirty ring, oldest first.
 
-        They stay marked in KVM, and the ring is not emptied, until :meth:`VM.reset_dirty_rings`.
+        They stay marked in KVM, and their places taken, until :meth:`VM.reset_dirty_rings`. A page
+        may come more than once.
         Copy the pages after that: what is written between a copy and the reset would be lost.
         Errors: EINVAL the VM has no dirty rings (:meth:`VM.enable_dirty_log_ring` before the vCPU);
         EIO in a forked child; ClosedError.

@@ -24,7 +24,7 @@ class GuestMemfdFlag(Described):
     """What :meth:`VM.create_guest_memfd` can make: bits."""
 
     MMAP = 1, "The file can be mapped. On arm64, only such a file can be shown to a guest."
-    INIT_SHARED = 2, "Host and guest share the memory; without it, neither of them can touch it."
+    INIT_SHARED = 2, "The host can touch the memory as the guest can; without it, only the guest."
 
 
 class _Hold:

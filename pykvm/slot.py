@@ -91,8 +91,15 @@ class MemorySlot(DirtyLog, Closing):
                 )  # fmt: skip
         except (KvmError, ValueError):
             core.leave_slot(slot)
+            self._unmap()
             raise
         self._core = core
+
+    def _unmap(self) -> None:
+        """Ends the slot's own mapping of a guest_memfd; other memory is the user's."""
+        if self.guest_memfd is not None and self.memory is not None:
+            with contextlib.suppress(BufferError):  # a view of the user's keeps it
+                self.memory.close()
 
     def _set(self, core: VmCore, gpa: int, log_dirty: bool) -> None:
         """Tells KVM what this slot is, or is to be from now on."""
@@ -178,9 +185,7 @@ class MemorySlot(DirtyLog, Closing):
             core.take_back(lambda: self._delete(core))
             core.leave_slot(self.slot)  # not before: the guest would still have it
             self._core = None
-            if self.guest_memfd is not None and self.memory is not None:
-                with contextlib.suppress(BufferError):  # a view of the user's keeps it
-                    self.memory.close()
+            self._unmap()
             vm = self._vm()
             if vm is not None:
                 vm._children.forget(self)

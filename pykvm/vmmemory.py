@@ -86,15 +86,16 @@ class VmMemory:
 
         Capability: USER_MEMORY2, GUEST_MEMFD; on arm64 the file needs its flag MMAP.
 
-        Such a slot can be closed, not changed. Without INIT_SHARED a guest that touches it ends
-        run() with :class:`~pykvm.MemoryFault`.
+        Such a slot can be closed, not changed. Where its memory cannot be had, the guest's access
+        ends run() with :class:`~pykvm.MemoryFault`. Without INIT_SHARED, KVM itself cannot touch
+        the memory either: no tables of an interrupt controller go there.
         Args: ``guest_memfd``: one of this VM; ``gpa``, ``offset`` (into the file), ``size`` and
         ``slot`` as of :meth:`add_memory`.
         Returns: a slot whose ``memory`` is the host's mapping of the range, which ends with the
         slot; None without INIT_SHARED.
-        Errors: EEXIST the range, or this part of the file, is another slot's; EINVAL alignment or
-        number, another VM's file, one without MMAP, or a VM with memory tags; EFAULT beyond the
-        guest's address space; ENOMEM.
+        Errors: EEXIST the range overlaps another slot; EEXIST or EINVAL another slot shows this
+        part of the file; EINVAL alignment or number, another VM's file, one without MMAP, or a VM
+        with memory tags; EFAULT beyond the guest's address space; ENOMEM.
         Synchronization: any thread, also while vCPUs run.
         Source: api.rst 4.140.
         """
