@@ -87,9 +87,10 @@ class EnableCap:
 
         Capability: DIRTY_LOG_RING_ACQ_REL, which answers the most bytes of one.
 
-        Once, before any vCPU. Dirty logs as bitmaps are gone then, but for
-        :meth:`enable_dirty_log_ring_with_bitmap`. The ring has pages of slots with ``log_dirty``;
-        :meth:`Vcpu.harvest_dirty_ring` takes them.
+        Once, before any vCPU. The ring has pages of slots with ``log_dirty``;
+        :meth:`Vcpu.harvest_dirty_ring` takes them. Dirty logs as bitmaps are gone then. On arm64,
+        switch on :meth:`enable_dirty_log_ring_with_bitmap` too: without it, kernels up to 7.3 let
+        the guest write to a whole huge page after the first write, and the ring has that page only.
         Args: ``size``: bytes of each ring, a power of two, at least a page and 64 entries of 16.
         Errors: EINVAL size, a vCPU exists or it is on; E2BIG more than the host allows.
         Synchronization: any thread.

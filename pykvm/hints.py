@@ -53,9 +53,7 @@ _HINTS: dict[tuple[str, int], str] = {
         "Address and size must be multiples of the host's page size, the slot number below "
         "check_extension(Cap.NR_MEMSLOTS), and a live slot keeps its size and memory."
     ),
-    ("KVM_SET_USER_MEMORY_REGION", e.EEXIST): (
-        "The range overlaps another slot of this VM, or has another slot on this part of the file."
-    ),
+    ("KVM_SET_USER_MEMORY_REGION", e.EEXIST): "The range overlaps another slot of this VM.",
     ("KVM_SET_USER_MEMORY_REGION", e.EFAULT): (
         "The slot ends beyond the VM's guest physical address space: see create_vm(ipa_bits=…)."
     ),
@@ -66,7 +64,7 @@ _HINTS: dict[tuple[str, int], str] = {
         "has no guest_memfd."
     ),
     ("KVM_SET_USER_MEMORY_REGION2", e.EEXIST): (
-        "The range overlaps another slot of this VM, or has another slot on this part of the file."
+        "The range overlaps another slot of this VM, or another slot shows this part of the file."
     ),
     ("KVM_SET_USER_MEMORY_REGION2", e.EFAULT): (
         "The slot ends beyond the VM's guest physical address space: see create_vm(ipa_bits=…)."
