@@ -19,6 +19,8 @@ __all__ = ["DirtyPage", "DirtyRing", "VcpuDirtyRing", "VmDirtyRings"]
 _ENTRY = struct.Struct("=4xIQ")
 #: Entries that are taken from a ring at a time.
 _BATCH = 1024
+#: madvise(2); Python has no name for it.
+_MADV_POPULATE_READ = 22
 
 
 class DirtyPage(NamedTuple):
@@ -41,6 +43,9 @@ class DirtyRing:
             # A mapping of its own: between kvm_run and the ring there are pages that nobody may
             # touch. Python maps shared and not executable, which is what KVM insists on.
             self._map = mmap.mmap(fd, size, offset=lib.dirty_ring_page() * mmap.PAGESIZE)
+            # Were there less of it than was asked for, touching it would end the process: rather
+            # be told now.
+            self._map.madvise(_MADV_POPULATE_READ)
         self._hold = ffi.from_buffer(self._map)
         self._count = size // _ENTRY.size
         self._vcpu_id = vcpu_id

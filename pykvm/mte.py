@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 from typing import TYPE_CHECKING, Any
 
 from pykvm._descriptor import check_int, octets
 from pykvm._native import ffi, lib
 from pykvm._vmcore import VmCore
+from pykvm.errors import kvm_error
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -73,12 +75,14 @@ class MteTags:
         """All of them: the kernel may stop in between, and says why when it is asked to go on."""
         done = 0
         while done < size:
-            part = min(size - done, _AT_ONCE)
-            done += self._core.call(
+            asked = {"gpa": gpa + done, "size": min(size - done, _AT_ONCE), "flags": flags}
+            copied = self._core.call(
                 lib.arm_mte_copy_tags, "KVM_ARM_MTE_COPY_TAGS",
-                gpa + done, part, tags + done // _GRANULE, flags,
-                gpa=gpa + done, size=part, flags=flags,
+                gpa + done, asked["size"], tags + done // _GRANULE, flags, **asked,
             )  # fmt: skip
+            if not copied:  # never seen: the kernel does something, or says what is wrong
+                raise kvm_error(errno.EFAULT, "KVM_ARM_MTE_COPY_TAGS", **asked)
+            done += copied
 
 
 def _tags_in(gpa: int, size: int) -> int:

@@ -13,7 +13,8 @@ from typing import Final
 __all__ = [
     "DSB_SY", "ERET", "ISB", "NOP", "RET", "SPIN", "TLBI_VMALLE1", "WFI", "add", "add_x", "brk",
     "cbnz", "code", "hvc", "ldg", "ldp", "ldr", "ldr_w", "mask", "mov", "mrs", "msr", "orr",
-    "pacga", "pacia", "rdffr", "rdvl", "smc", "stg", "str_", "str_p", "str_q", "str_w", "str_z", "unmask",
+    "pacga", "pacia", "rdffr", "rdvl", "smc", "stg", "str_", "str_p", "str_q", "str_w",
+    "str_z", "unmask",
 ]  # fmt: skip
 
 Sysreg = tuple[int, int, int, int, int]

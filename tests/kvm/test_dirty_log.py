@@ -154,9 +154,9 @@ def test_a_slot_moves_with_what_it_has(machine: Make) -> None:
         assert slot.gpa == FREE_GPA
         assert made.vcpu.run() == WROTE, "nothing is at the doorbell any more"
         slot.move(0)
-        with memory.view(DOORBELL_GPA, 1) as view, workers(made.vcpu.run):
+        with memory.view(DOORBELL_GPA, 1) as view, workers(made.vcpu.run) as (guest,):
             while not view[0]:
-                pass
+                assert guest.alive
             made.vcpu.kick()
         with pytest.raises(KvmError, match="overlaps") as caught:
             slot.move(made.slot.gpa)

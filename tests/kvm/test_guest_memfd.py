@@ -31,9 +31,9 @@ def test_host_and_guest_share_it(machine: Make) -> None:
         assert (slot.gpa, slot.size, slot.offset, slot.guest_memfd) == (0, SIZE, SIZE, memfd)
         assert slot.memory is not None
         with memfd.map(offset=SIZE) as memory:
-            with memory.view(DOORBELL_GPA, 1) as view, workers(made.vcpu.run):
+            with memory.view(DOORBELL_GPA, 1) as view, workers(made.vcpu.run) as (guest,):
                 while view[0] != VALUE:
-                    pass
+                    assert guest.alive
                 made.vcpu.kick()
             assert slot.memory.read(DOORBELL_GPA, 1) == bytes([VALUE])
             slot.close()
