@@ -32,10 +32,12 @@ HEADERS = (
     "system",
     "caps",
     "vm",
+    "memory",
     "device",
     "attributes",
     "vcpu",
     "vcpustate",
+    "rings",
     "registers",
     "statistics",
 )
@@ -44,16 +46,15 @@ SOURCES = (
     "request",
     "system",
     "vm",
+    "memory",
     "device",
     "vcpu",
     "vcpustate",
-    "bulk",
     "statistics",
     "signal",
     "kick",
     "run",
-    "bitmap",
-    "scalars",
+    "rings",
 )
 
 _NOTE = r"/\* (?:own: .+|(?P<since>\d+\.\d+)(?P<arm64> arm64)?) \*/"

@@ -64,7 +64,7 @@ class TinyVm:
             undo.callback(self.memory.close)
             undo.callback(self.vm.close)  # the VM's slot lets go of the memory first
             self.memory.write(layout.IMAGE_GPA - layout.RAM_GPA, load_image(guest))
-            self.vm.add_memory(layout.RAM_GPA, self.memory)
+            self.slot = self.vm.add_memory(layout.RAM_GPA, self.memory)
             # 2. vCPUs, all of them before the GIC is initialised.
             self.vcpus = [self.vm.create_vcpu(number) for number in range(cpus)]
             for number, vcpu in enumerate(self.vcpus):

@@ -9,7 +9,10 @@ the kernel refuses as :class:`KvmError`.
 from __future__ import annotations
 
 from pykvm.caps import Cap
+from pykvm.coalesced import CoalescedMmio
 from pykvm.device import Device, DeviceType
+from pykvm.dirtylog import PageRun, page_runs
+from pykvm.dirtyring import DirtyPage
 from pykvm.errors import (
     ClosedError,
     KvmBusyError,
@@ -40,6 +43,7 @@ from pykvm.exits import (
     SystemEventType,
     Unknown,
 )
+from pykvm.guest_memfd import GuestMemfd, GuestMemfdFlag
 from pykvm.guestdebug import Breakpoint, DebugRegisters, GuestDebugControl, Watchpoint
 from pykvm.ioeventfd import Ioeventfd
 from pykvm.irqchip import ArmDeviceAddr
@@ -74,17 +78,21 @@ __all__ = [
     "Breakpoint",
     "Cap",
     "ClosedError",
+    "CoalescedMmio",
     "Debug",
     "DebugCause",
     "DebugRegisters",
     "Device",
     "DeviceIrqLevel",
     "DeviceType",
+    "DirtyPage",
     "DirtyRingFull",
     "EventFd",
     "Exit",
     "FailEntry",
     "GuestDebugControl",
+    "GuestMemfd",
+    "GuestMemfdFlag",
     "GuestMemory",
     "Hypercall",
     "InternalError",
@@ -107,6 +115,7 @@ __all__ = [
     "MmioWrite",
     "MpState",
     "MsiRoute",
+    "PageRun",
     "PmuEventAction",
     "RedistRegion",
     "RegFamily",
@@ -132,6 +141,7 @@ __all__ = [
     "VgicV3",
     "VgicV5",
     "Watchpoint",
+    "page_runs",
     "reg_family",
     "reg_id",
     "reg_name",

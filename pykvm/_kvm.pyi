@@ -127,6 +127,17 @@ class lib:
     KVM_CREATE_DEVICE_TEST: int
     KVM_ARM_FEATURE_ID_RANGE: int
     KVM_ARM_FEATURE_ID_RANGE_SIZE: int
+    KVM_SET_USER_MEMORY_REGION2: int
+    KVM_CREATE_GUEST_MEMFD: int
+    KVM_GET_DIRTY_LOG: int
+    KVM_CLEAR_DIRTY_LOG: int
+    KVM_RESET_DIRTY_RINGS: int
+    KVM_ARM_MTE_COPY_TAGS: int
+    KVM_MEM_GUEST_MEMFD: int
+    GUEST_MEMFD_FLAG_MMAP: int
+    GUEST_MEMFD_FLAG_INIT_SHARED: int
+    KVM_ARM_TAGS_TO_GUEST: int
+    KVM_ARM_TAGS_FROM_GUEST: int
     KVM_SET_DEVICE_ATTR: int
     KVM_GET_DEVICE_ATTR: int
     KVM_HAS_DEVICE_ATTR: int
@@ -246,6 +257,10 @@ class lib:
     KVM_GUESTDBG_USE_SW_BP: int
     KVM_GUESTDBG_USE_HW: int
     KVM_ARM_MAX_DBG_REGS: int
+    KVM_DIRTY_GFN_F_DIRTY: int
+    KVM_DIRTY_GFN_F_RESET: int
+    KVM_REGISTER_COALESCED_MMIO: int
+    KVM_UNREGISTER_COALESCED_MMIO: int
     KVM_REG_ARM64: int
     KVM_REG_SIZE_SHIFT: int
     KVM_REG_SIZE_MASK: int
@@ -341,6 +356,20 @@ class lib:
     @staticmethod
     def arm_set_counter_offset(vm: int, offset: int, /) -> int: ...
     @staticmethod
+    def create_guest_memfd(vm: int, size: int, flags: int, made: CData, /) -> int: ...
+    @staticmethod
+    def set_guest_memfd_region(vm: int, slot: int, gpa: int, size: int, hva: int, fd: int, offset: int, /) -> int: ...
+    @staticmethod
+    def fill_range(fd: int, punch: int, offset: int, size: int, /) -> int: ...
+    @staticmethod
+    def get_dirty_log(vm: int, slot: int, bitmap: CData, /) -> int: ...
+    @staticmethod
+    def clear_dirty_log(vm: int, slot: int, first_page: int, num_pages: int, bitmap: CData, /) -> int: ...
+    @staticmethod
+    def reset_dirty_rings(vm: int, /) -> int: ...
+    @staticmethod
+    def arm_mte_copy_tags(vm: int, gpa: int, size: int, tags: CData, flags: int, /) -> int: ...
+    @staticmethod
     def set_device_attr(fd: int, group: int, attr: int, data: CData, /) -> int: ...
     @staticmethod
     def get_device_attr(fd: int, group: int, attr: int, data: CData, /) -> int: ...
@@ -418,3 +447,17 @@ class lib:
     def vcpu_close(vcpu: CData, /) -> int: ...
     @staticmethod
     def vcpu_reopen(vcpu: CData, run: CData, /) -> None: ...
+    @staticmethod
+    def dirty_ring_page() -> int: ...
+    @staticmethod
+    def dirty_ring_open(ring: CData, entries: CData, count: int, /) -> None: ...
+    @staticmethod
+    def dirty_ring_harvest(ring: CData, taken: CData, room: int, /) -> int: ...
+    @staticmethod
+    def dirty_ring_close(ring: CData, /) -> None: ...
+    @staticmethod
+    def drain_coalesced_mmio(vcpu: CData, offset: int, size: int, taken: CData, room: int, /) -> int: ...
+    @staticmethod
+    def register_coalesced_mmio(vm: int, gpa: int, size: int, /) -> int: ...
+    @staticmethod
+    def unregister_coalesced_mmio(vm: int, gpa: int, size: int, /) -> int: ...

@@ -26,8 +26,8 @@ class VmCore(Descriptor):
     """
 
     __slots__ = (
-        "_ending", "dirty_ring_size", "gic_ready", "is_due", "is_owned", "lazy_gicv2", "mmap_size",
-        "routing", "routing_lock", "slots", "vcpu_ids",
+        "_ending", "coalesced_page", "dirty_ring_size", "gic_ready", "is_due", "is_owned",
+        "lazy_gicv2", "mmap_size", "routing", "routing_lock", "slots", "vcpu_ids",
     )  # fmt: skip
 
     def __init__(self, fd: int, mmap_size: int) -> None:
@@ -38,6 +38,8 @@ class VmCore(Descriptor):
         #: Whether the collector was here before the VM object's finalizer: in a cycle it may be.
         self.is_due = False
         self.mmap_size = mmap_size
+        #: Page of the ring of coalesced stores in a vCPU's mapping, once somebody asked.
+        self.coalesced_page: int | None = None
         #: Bytes of each vCPU's dirty ring; 0 where the VM has none.
         self.dirty_ring_size = 0
         #: A GICv2 made here that nobody initialised: the kernel would, behind our back.

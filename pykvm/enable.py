@@ -42,10 +42,13 @@ class EnableCap:
         words = check_ints("args", args, 0, _U64)
         if len(words) > 4:
             raise ValueError(f"args are {len(words)}; a capability has up to four")
-        return self._core.call(
-            lib.enable_cap, "KVM_ENABLE_CAP", cap, flags, *words, *[0] * (4 - len(words)),
-            cap=cap_name(cap), args=words,
-        )  # fmt: skip
+        words += [0] * (4 - len(words))
+        result = self._core.call(
+            lib.enable_cap, "KVM_ENABLE_CAP", cap, flags, *words, cap=cap_name(cap), args=words
+        )
+        if cap in (Cap.DIRTY_LOG_RING, Cap.DIRTY_LOG_RING_ACQ_REL):
+            self._core.dirty_ring_size = words[0] % 2**32  # the kernel looks at 32 bits too
+        return result
 
     def enable_halt_poll(self, max_ns: int) -> None:
         """KVM_ENABLE_CAP, HALT_POLL: how long a halting vCPU polls before its thread sleeps.
@@ -84,16 +87,16 @@ class EnableCap:
 
         Capability: DIRTY_LOG_RING_ACQ_REL, which answers the most bytes of one.
 
-        Once, before any vCPU. Dirty logs as bitmaps are gone then, but for
-        :meth:`enable_dirty_log_ring_with_bitmap`.
+        Once, before any vCPU. The ring has pages of slots with ``log_dirty``;
+        :meth:`Vcpu.harvest_dirty_ring` takes them. Dirty logs as bitmaps are gone then. On arm64,
+        switch on :meth:`enable_dirty_log_ring_with_bitmap` too: without it, kernels up to 7.3 let
+        the guest write to a whole huge page after the first write, and the ring has that page only.
         Args: ``size``: bytes of each ring, a power of two, at least a page and 64 entries of 16.
         Errors: EINVAL size, a vCPU exists or it is on; E2BIG more than the host allows.
         Synchronization: any thread.
         Source: api.rst 8.29 (KVM_CAP_DIRTY_LOG_RING).
         """
-        size = check_int("size", size, 1, 2**32 - 1)
-        self.enable_cap(Cap.DIRTY_LOG_RING_ACQ_REL, [size])
-        self._core.dirty_ring_size = size
+        self.enable_cap(Cap.DIRTY_LOG_RING_ACQ_REL, [check_int("size", size, 1, 2**32 - 1)])
 
     def enable_dirty_log_ring_with_bitmap(self) -> None:
         """KVM_ENABLE_CAP, DIRTY_LOG_RING_WITH_BITMAP: a bitmap for what no vCPU dirtied.

@@ -57,6 +57,47 @@ _HINTS: dict[tuple[str, int], str] = {
     ("KVM_SET_USER_MEMORY_REGION", e.EFAULT): (
         "The slot ends beyond the VM's guest physical address space: see create_vm(ipa_bits=…)."
     ),
+    ("KVM_SET_USER_MEMORY_REGION2", e.EINVAL): (
+        "The guest_memfd must be this VM's (on arm64, have the flag MMAP), with no other slot on "
+        "this part of it, the VM be without memory tags, address, offset and size multiples of the "
+        "host's page size, the slot number below check_extension(Cap.NR_MEMSLOTS). Or this kernel "
+        "has no guest_memfd."
+    ),
+    ("KVM_SET_USER_MEMORY_REGION2", e.EEXIST): (
+        "The range overlaps another slot of this VM, or another slot shows this part of the file."
+    ),
+    ("KVM_SET_USER_MEMORY_REGION2", e.EFAULT): (
+        "The slot ends beyond the VM's guest physical address space: see create_vm(ipa_bits=…)."
+    ),
+    ("KVM_CREATE_GUEST_MEMFD", e.EINVAL): (
+        "This kernel has no guest_memfd (check_extension(Cap.GUEST_MEMFD)), or not this flag "
+        "(Cap.GUEST_MEMFD_FLAGS)."
+    ),
+    ("KVM_CREATE_GUEST_MEMFD", e.ENOTTY): "This kernel has no guest_memfd.",
+    ("KVM_GET_DIRTY_LOG", e.ENOENT): (
+        "The slot keeps no log: make it with log_dirty=True, or set its log_dirty."
+    ),
+    ("KVM_CLEAR_DIRTY_LOG", e.ENOENT): (
+        "The slot keeps no log: make it with log_dirty=True, or set its log_dirty."
+    ),
+    ("KVM_GET_DIRTY_LOG", e.ENXIO): (
+        "The VM has dirty rings instead of bitmaps: harvest_dirty_ring(); both together need "
+        "enable_dirty_log_ring_with_bitmap() before any slot."
+    ),
+    ("KVM_CLEAR_DIRTY_LOG", e.ENXIO): (
+        "The VM has dirty rings instead of bitmaps: harvest_dirty_ring() and reset_dirty_rings()."
+    ),
+    ("KVM_RESET_DIRTY_RINGS", e.EINVAL): (
+        "The VM has no dirty rings: enable_dirty_log_ring() comes before any vCPU."
+    ),
+    ("KVM_REGISTER_COALESCED_MMIO", e.ENOSPC): "The VM has as many MMIO devices as KVM allows.",
+    ("KVM_ARM_MTE_COPY_TAGS", e.EINVAL): (
+        "The VM has no memory tags: enable_arm_mte() comes before any vCPU."
+    ),
+    ("KVM_ARM_MTE_COPY_TAGS", e.EBUSY): (
+        "Tags cannot be written while KVM logs writes: switch log_dirty off, for every slot."
+    ),
+    ("KVM_ARM_MTE_COPY_TAGS", e.EFAULT): "The guest has no (or only readable) memory there.",
     ("KVM_CREATE_DEVICE", e.ENODEV): (
         "This host cannot make such a device. A GICv2 needs a host GICv2 or a GICv3 with the v2 "
         "compatibility interface; a GICv3 or an ITS needs a host GICv3."

@@ -14,7 +14,7 @@ from pykvm.errors import ClosedError, naming
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
-__all__ = ["GuestMemory"]
+__all__ = ["GuestMemory", "check_size"]
 
 #: Where a mapping may use huge pages, KVM can too only if host and guest address agree on this.
 _ALIGNMENT = 2 << 20
@@ -43,7 +43,7 @@ class GuestMemory(Closing):
         from the host when it is first touched.
         Errors: ENOMEM the host refuses the mapping, EINVAL it has no transparent huge pages.
         """
-        size = _check_size(size)
+        size = check_size(size)
         # mmap aligns to pages only: take more address space and start inside it.
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         with naming("mmap", size=size):
@@ -82,7 +82,7 @@ class GuestMemory(Closing):
         of.
         Errors: ENOMEM too few huge pages are reserved.
         """
-        size = _check_size(size)
+        size = check_size(size)
         kind = "hugetlb" if hugetlb else "memfd"
         flags = os.MFD_CLOEXEC | (os.MFD_HUGETLB if hugetlb else 0)
         with naming("memfd_create"):
@@ -104,7 +104,7 @@ class GuestMemory(Closing):
         touching what lies beyond would kill the process with SIGBUS, as will truncating it later.
         Errors: EACCES the file is not open for reading and (unless ``private``) writing.
         """
-        size = _check_size(size)
+        size = check_size(size)
         offset = check_int("offset", offset, 0, _LARGEST)
         if offset % mmap.PAGESIZE:
             raise ValueError(
@@ -188,7 +188,8 @@ _MAP_NORESERVE = 0x4000
 _MADV_WIPEONFORK = 18
 
 
-def _check_size(size: int) -> int:
+def check_size(size: int) -> int:
+    """``size`` as bytes of whole pages, or a TypeError or ValueError."""
     size = check_int("size", size, 1, _LARGEST)
     if size % mmap.PAGESIZE:
         raise ValueError(f"size {size:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}")

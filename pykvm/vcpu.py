@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ from pykvm._descriptor import (
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm._vmcore import Children
+from pykvm.coalesced import VcpuCoalescedMmio
+from pykvm.dirtyring import DirtyRing, VcpuDirtyRing
 from pykvm.errors import ClosedError, failure, naming
 from pykvm.exits import Exit, exit_of
 from pykvm.guestdebug import GuestDebug
@@ -54,8 +57,9 @@ class VcpuFeature(Described):
 
 
 class Vcpu(
-    VcpuSve, VcpuState, GuestDebug, VcpuAttributes, HasStatistics, ReadableAttributes, Closing
-):
+    VcpuSve, VcpuState, GuestDebug, VcpuDirtyRing, VcpuCoalescedMmio, VcpuAttributes,
+    HasStatistics, ReadableAttributes, Closing,
+):  # fmt: skip
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 
     Attributes: ``vcpu_id``.
@@ -66,7 +70,7 @@ class Vcpu(
     """
 
     __slots__ = (
-        "__weakref__", "_children", "_context", "_exit", "_hold", "_map", "_vm_core",
+        "__weakref__", "_children", "_context", "_dirty_ring", "_exit", "_hold", "_map", "_vm_core",
     )  # fmt: skip
 
     def __init__(self, vm_core: VmCore, vcpu_id: int) -> None:
@@ -75,9 +79,13 @@ class Vcpu(
         self._vm_core = vm_core
         self.vcpu_id = vcpu_id
         signal = claim_kick_signal()
-        # KVM cannot take a vCPU back, and the mapping of kvm_run needs a descriptor too: keep one
-        # for it, so that where they run out neither is made.
-        with Descriptor(duplicate(vm_core.fd), "spare"):
+        self._dirty_ring = None
+        ring_size = vm_core.dirty_ring_size
+        # KVM cannot take a vCPU back, and each mapping needs a descriptor too: keep some for them,
+        # so that where they run out nothing is made.
+        with contextlib.ExitStack() as spares:
+            for _ in range(2 if ring_size else 1):
+                spares.enter_context(Descriptor(duplicate(vm_core.fd), "spare"))
             self._core.receive(
                 vm_core, lib.create_vcpu, "KVM_CREATE_VCPU", vcpu_id, vcpu_id=vcpu_id
             )
@@ -87,6 +95,8 @@ class Vcpu(
             # mmap counts its views: closing under a live one is refused, never a dangling pointer.
             with naming("mmap kvm_run", vcpu_id=vcpu_id):
                 self._map = mmap.mmap(self._core.fd, vm_core.mmap_size)
+            if ring_size:
+                self._dirty_ring = DirtyRing(self._core.fd, ring_size, vcpu_id)
         except BaseException:
             self._core.close()
             raise
@@ -268,6 +278,8 @@ class Vcpu(
             raise BufferError(
                 f"a view of vCPU {self.vcpu_id}'s kvm_run is in use: release it first"
             ) from None
+        if self._dirty_ring is not None:
+            self._dirty_ring.close()
         for child in self._children.newest_first():
             child.close()
         self._core.close()

@@ -15,12 +15,15 @@ from pykvm._descriptor import Closing, check_int
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm._vmcore import VmCore
+from pykvm.coalesced import VmCoalescedMmio
 from pykvm.device import Device, DeviceType, type_name
+from pykvm.dirtyring import VmDirtyRings
 from pykvm.enable import EnableCap
 from pykvm.errors import ClosedError, KvmBusyError, KvmError
 from pykvm.interrupts import Interrupts
 from pykvm.irqchip import Irqchip
 from pykvm.its import VgicIts
+from pykvm.mte import MteTags
 from pykvm.smccc import Smccc
 from pykvm.statistics import HasStatistics
 from pykvm.vcpu import Vcpu
@@ -43,12 +46,24 @@ __all__ = ["VM"]
 
 
 class VM(
-    Interrupts, Irqchip, VmMemory, VmRegisters, EnableCap, Smccc, HasStatistics, Attributes, Closing
+    Interrupts,
+    Irqchip,
+    VmMemory,
+    VmDirtyRings,
+    VmCoalescedMmio,
+    MteTags,
+    VmRegisters,
+    EnableCap,
+    Smccc,
+    HasStatistics,
+    Attributes,
+    Closing,
 ):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
-    It owns its slots, irqfds and ioeventfds: they stay in force while the VM is open, also when
-    nobody keeps the object that made them. vCPUs and devices belong to whoever holds them.
+    It owns its slots, irqfds, ioeventfds and ranges of coalesced MMIO: they stay in force while the
+    VM is open, also when nobody keeps the object that made them. vCPUs, devices and guest_memfds
+    belong to whoever holds them.
 
     Order that satisfies every kernel: memory, vCPUs, their init, GIC, its addresses and init(),
     irqfds, registers, run.

@@ -139,18 +139,23 @@ def _has_sve_256() -> bool:
         return 256 in vcpu.sve_lengths_bits
 
 
-def _knows(call: Callable[[VM], object]) -> bool:
-    """Whether a fresh VM takes this call, which an older kernel answers with EINVAL."""
-    if not _has_arm64_kvm():
+def _does(call: Callable[[VM], object]) -> bool:
+    """Whether a fresh VM takes this call, on whatever machine: an older kernel does not know it."""
+    if not _opens_kvm():
         return False
     with _vm() as vm:
         try:
             call(vm)
         except KvmError as refusal:
-            if refusal.errno != errno.EINVAL:
+            if refusal.errno not in (errno.EINVAL, errno.ENOTTY):
                 raise
             return False
     return True
+
+
+def _knows(call: Callable[[VM], object]) -> bool:
+    """Whether a fresh VM of an arm64 machine takes this call."""
+    return _is_arm64() and _does(call)
 
 
 def _has_vfio_group() -> bool:
@@ -229,6 +234,17 @@ PROPERTIES = {
     "imp_id_regs": Property(
         "guests can be told of another implementation",
         lambda: _knows(VM.enable_arm_writable_imp_id_regs),
+    ),
+    "dirty_ring": Property(
+        "vCPUs can have dirty rings", lambda: _does(lambda vm: vm.enable_dirty_log_ring(1 << 16))
+    ),
+    "guest_memfd": Property(
+        "VMs can have a guest_memfd that the host shares",
+        lambda: _does(lambda vm: vm.create_guest_memfd(1 << 16).close()),
+    ),
+    "eager_split": Property(
+        "huge pages can be split ahead of dirty logging",
+        lambda: _knows(lambda vm: vm.enable_arm_eager_split_chunk_size(0)),
     ),
     "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
     "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),

@@ -11,9 +11,10 @@ import struct
 from typing import Final
 
 __all__ = [
-    "DSB_SY", "ERET", "ISB", "NOP", "RET", "SPIN", "WFI", "add", "brk", "code", "hvc", "ldp", "ldr",
-    "ldr_w", "mask", "mov", "mrs", "msr", "orr", "pacga", "pacia", "rdffr", "rdvl", "smc", "str_",
-    "str_p", "str_q", "str_w", "str_z", "unmask",
+    "DSB_SY", "ERET", "ISB", "NOP", "RET", "SPIN", "TLBI_VMALLE1", "WFI", "add", "add_x", "brk",
+    "cbnz", "code", "hvc", "ldg", "ldp", "ldr", "ldr_w", "mask", "mov", "mrs", "msr", "orr",
+    "pacga", "pacia", "rdffr", "rdvl", "smc", "stg", "str_", "str_p", "str_q", "str_w",
+    "str_z", "unmask",
 ]  # fmt: skip
 
 Sysreg = tuple[int, int, int, int, int]
@@ -25,6 +26,7 @@ DSB_SY: Final = 0xD5033F9F
 RET: Final = 0xD65F03C0
 ERET: Final = 0xD69F03E0
 SPIN: Final = 0x14000000  # b .
+TLBI_VMALLE1: Final = 0xD508871F
 
 
 def code(*words: int) -> bytes:
@@ -75,6 +77,26 @@ def orr(register: int, first: int, second: int) -> int:
 def add(register: int, source: int, number: int) -> int:
     """``add x<register>, x<source>, #number``."""
     return 0x91000000 | number << 10 | source << 5 | register
+
+
+def add_x(register: int, first: int, second: int) -> int:
+    """``add x<register>, x<first>, x<second>``."""
+    return 0x8B000000 | second << 16 | first << 5 | register
+
+
+def cbnz(register: int, words: int) -> int:
+    """``cbnz x<register>, .+4*words``: back where ``words`` is negative."""
+    return 0xB5000000 | (words & 0x7FFFF) << 5 | register
+
+
+def stg(tagged: int, base: int) -> int:
+    """``stg x<tagged>, [x<base>]``: the 16 bytes get the tag in bits 59:56 of ``tagged``."""
+    return 0xD9200800 | base << 5 | tagged
+
+
+def ldg(register: int, base: int) -> int:
+    """``ldg x<register>, [x<base>]``: bits 59:56 become the tag of the 16 bytes."""
+    return 0xD9600000 | base << 5 | register
 
 
 def ldr(register: int, base: int, offset: int = 0) -> int:

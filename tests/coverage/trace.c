@@ -113,7 +113,7 @@ static int answer_of_nothing(uint32_t number, uintptr_t argument)
 	int made = -1;
 
 	if (number == KVM_CREATE_VM || number == KVM_CREATE_VCPU || number == KVM_CREATE_DEVICE ||
-	    number == KVM_GET_STATS_FD || number == 0xC040AED4)
+	    number == KVM_GET_STATS_FD || number == KVM_CREATE_GUEST_MEMFD)
 		made = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (number != KVM_CREATE_DEVICE)
 		return made < 0 ? 0 : made;

@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -45,8 +46,8 @@ def machine() -> Iterator[Callable[..., Machine]]:
     """Makes machines with a tiny guest, and ends them after the test."""
     with ExitStack() as stack:
 
-        def make(guest: Guest, *, readonly: bool = False) -> Machine:
-            return stack.enter_context(Machine(guest, readonly=readonly))
+        def make(guest: Guest, **options: Any) -> Machine:
+            return stack.enter_context(Machine(guest, **options))
 
         yield make
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import struct
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -47,23 +48,39 @@ STORE = Guest("c6 06 00 10 2a c6 06 00 11 2a eb fe", (0x39000002, 0x39000022, 0x
 KNOCK = Guest("c6 06 00 10 2a eb f9", (0x39000002, 0x17FFFFFF))
 #: Loads four bytes from the doorbell, stores them at the second address, for ever.
 ECHO = Guest("66 a1 00 10 66 a3 00 11 eb f6", (0xB9400002, 0xB9000022, 0x17FFFFFE))
+#: Stores one byte at the start of its own memory and one at the doorbell, for ever.
+WRITE = Guest("2e c6 06 00 00 2a c6 06 00 10 2a eb f3", (0x39000062, 0x39000002, 0x17FFFFFE))
 #: Stores one byte at the start of its own memory, then spins.
 SCRIBBLE = Guest("2e c6 06 00 00 2a eb fe", (0x39000062, 0x14000000))
 
 
 class Machine:
-    """A VM with one vCPU that is ready to run a guest. ``with`` or ``close()`` ends it."""
+    """A VM with one vCPU that is ready to run a guest. ``with`` or ``close()`` ends it.
 
-    def __init__(self, guest: Guest, *, readonly: bool = False) -> None:
+    ``first`` is called with the VM before there is anything in it.
+    """
+
+    def __init__(
+        self,
+        guest: Guest,
+        *,
+        readonly: bool = False,
+        log_dirty: bool = False,
+        first: Callable[[VM], object] | None = None,
+    ) -> None:
         with ExitStack() as undo:
             self.kvm = undo.enter_context(Kvm())
             self.vm = undo.enter_context(self.kvm.create_vm())
+            if first:
+                first(self.vm)
             self.memory = GuestMemory(MEMORY_SIZE)
             undo.callback(self.memory.close)
             undo.callback(self.vm.close)  # before the memory, which its slot holds
             code = _bytes_of(guest)
             self.memory.write(ENTRY_GPA - MEMORY_GPA, code)
-            self.slot = self.vm.add_memory(MEMORY_GPA, self.memory, readonly=readonly)
+            self.slot = self.vm.add_memory(
+                MEMORY_GPA, self.memory, readonly=readonly, log_dirty=log_dirty
+            )
             if not ARM64 and guest is IDLE:
                 self.vm.create_irqchip()  # without it HLT leaves the kernel
             self.vcpu = self.vm.create_vcpu(0)

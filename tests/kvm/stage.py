@@ -89,6 +89,21 @@ class Stage:
     def _make_slot(self) -> Any:
         return self["vm"].add_memory(MEMORY_GPA, self["memory"])
 
+    def _make_logged(self) -> Any:
+        """A slot that keeps a dirty log, which has to be cleared by range."""
+        self["vm"].enable_manual_dirty_log_protect2()
+        return self["vm"].add_memory(MEMORY_GPA, self["memory"], log_dirty=True)
+
+    def _make_guest_memfd(self) -> Any:
+        return self._undo.enter_context(self["vm"].create_guest_memfd(MEMORY_SIZE))
+
+    def _make_memfd_vm(self) -> Any:
+        assert self["guest_memfd"]
+        return self["vm"]
+
+    def _make_coalesced(self) -> Any:
+        return self["vm"].register_coalesced_mmio(DOORBELL_GPA, 8)
+
     def _make_ioeventfd(self) -> Any:
         return self["vm"].ioeventfd(DOORBELL_GPA, 8)
 

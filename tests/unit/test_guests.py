@@ -92,11 +92,14 @@ class TestImages:
             "eret": words.ERET, "str q4, [x5]": words.str_q(4, 5),
             "str z4, [x5]": words.str_z(4, 5), "str p4, [x5]": words.str_p(4, 5),
             "orr x4, x5, x6": words.orr(4, 5, 6), "add x4, x5, #320": words.add(4, 5, 320),
+            "tlbi vmalle1": words.TLBI_VMALLE1, "cbnz x3, .-12": words.cbnz(3, -3),
+            "add x3, x4, x5": words.add_x(3, 4, 5),
+            "stg x1, [x2]": words.stg(1, 2), "ldg x1, [x2]": words.ldg(1, 2),
             "rdffr p4.b": words.rdffr(4), "rdvl x4, #1": words.rdvl(4),
             "pacia x4, x5": words.pacia(4, 5), "pacga x4, x5, x6": words.pacga(4, 5, 6),
         }  # fmt: skip
         source = tmp_path / "words.S"
-        head = ".arch armv8.3-a+sve\n.globl _start\n_start:\n"
+        head = ".arch armv8.5-a+sve+memtag\n.globl _start\n_start:\n"
         source.write_text(head + "\n".join(pairs) + "\nret\n")
         assert build.assemble(source) == words.code(*pairs.values())
 

@@ -40,6 +40,4 @@ CALLS: list[Call] = [
         "memory",
         {"offset": (0, Int(0, MEMORY_SIZE)), "data": (b"bytes", Buffer())},
     ),
-    Call("MemorySlot.close", "slot", closed=None),
-    Call("MemorySlot.closed", "slot", closed=None),
 ]

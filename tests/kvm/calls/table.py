@@ -37,6 +37,8 @@ class Call(NamedTuple):
         versions = {"v2": "vgicv2", "v3": "vgicv3", "ts": "vgicv3"}
         if self.on in ("vgicv2", "vgicv3", "its", "placed_vgicv2", "placed_vgicv3", "placed_its"):
             return (versions[self.on[-2:]],)
+        if self.on in ("guest_memfd", "memfd_vm"):
+            return ("guest_memfd",)
         return ("arm64",) if self.on == "vgic" else ()
 
     @property

@@ -36,6 +36,7 @@ CALLS: list[Call] = [
             "size": (MEMORY_SIZE, Int(1, MEMORY_SIZE, none=True)),
             "slot": (3, Int(0, 2**16 - 1, none=True)),
             "readonly": (False, Anything()),
+            "log_dirty": (False, Anything()),
         },
     ),
     Call("VM.arm_preferred_target", "vm"),

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Coalesced MMIO: stores of the guest that wait in a ring instead of ending run()."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import threading
+import weakref
+from typing import Any
+
+from pykvm._descriptor import Closing, Descriptor, check_int
+from pykvm._native import ffi, lib
+from pykvm._vmcore import Children, VmCore
+from pykvm.caps import Cap
+from pykvm.errors import failure
+from pykvm.exits import MmioWrite
+
+__all__ = ["CoalescedMmio", "VcpuCoalescedMmio", "VmCoalescedMmio"]
+
+
+class CoalescedMmio(Closing):
+    """A range of guest addresses whose stores wait in the VM's ring.
+
+    Made by :meth:`VM.register_coalesced_mmio`. Attributes: ``gpa``, ``size`` (bytes).
+
+    Synchronization: close() from any thread.
+    Source: api.rst 4.116.
+    """
+
+    __slots__ = ("__weakref__", "_core", "_turn", "_vm", "gpa", "size")
+
+    def __init__(self, vm: VmCoalescedMmio, core: VmCore, gpa: int, size: int) -> None:
+        self._core: VmCore | None = None
+        self._turn = threading.RLock()
+        self._vm = weakref.ref(vm)
+        self.gpa = gpa
+        self.size = size
+        core.call(
+            lib.register_coalesced_mmio, "KVM_REGISTER_COALESCED_MMIO", gpa, size,
+            gpa=gpa, size=size,
+        )  # fmt: skip
+        self._core = core
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called, here or by what it belongs to."""
+        return self._core is None
+
+    def close(self) -> None:
+        """KVM_UNREGISTER_COALESCED_MMIO: stores end run() again. What waits in the ring stays.
+
+        Capability: COALESCED_MMIO.
+
+        Errors: none of the kernel's.
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.116.
+        """
+        core = self._core
+        if core is None:
+            return
+        with contextlib.nullcontext() if core.inherited else self._turn:
+            # Twice is harmless, so whatever interrupts this may close it again.
+            core.take_back(lambda: self._unregister(core))
+            self._core = None
+            vm = self._vm()
+            if vm is not None:
+                vm._children.forget(self)
+
+    def _unregister(self, core: VmCore) -> None:
+        core.call(
+            lib.unregister_coalesced_mmio, "KVM_UNREGISTER_COALESCED_MMIO", self.gpa, self.size,
+            gpa=self.gpa, size=self.size,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        state = " closed" if self.closed else ""
+        return f"<CoalescedMmio{state} gpa {self.gpa:#x} size {self.size:#x}>"
+
+
+class VmCoalescedMmio:
+    """The part of a VM that lets stores wait."""
+
+    __slots__ = ()
+
+    _children: Children
+    _core: VmCore
+
+    def register_coalesced_mmio(self, gpa: int, size: int) -> CoalescedMmio:
+        """KVM_REGISTER_COALESCED_MMIO: stores to a range wait in a ring, and the guest goes on.
+
+        Capability: COALESCED_MMIO.
+
+        For registers whose stores can wait, of which the next exit is the end: drain the ring with
+        :meth:`Vcpu.drain_coalesced_mmio` before that exit is served, and the order is the guest's.
+        While the ring is full, stores end run() as ever. Loads always do.
+        Args: ``gpa``; ``size`` in bytes. A store must lie in the range with all its bytes.
+        Returns: a :class:`CoalescedMmio`; it stays in force while the VM is open.
+        Errors: ENOSPC the VM has as many MMIO devices as KVM allows; ENOMEM; ValueError where it
+        overlaps another range: KVM ends both with one of them.
+        Synchronization: any thread, also while vCPUs run.
+        Source: api.rst 4.116.
+        """
+        gpa = check_int("gpa", gpa, 0, 2**64 - 1)
+        size = check_int("size", size, 1, 2**32 - 1)
+        if gpa + size > 2**64:
+            raise ValueError(f"gpa {gpa:#x} with size {size:#x} wraps around")
+        for other in self._children.newest_first():
+            if isinstance(other, CoalescedMmio) and not (
+                gpa + size <= other.gpa or other.gpa + other.size <= gpa
+            ):
+                raise ValueError(f"gpa {gpa:#x} with size {size:#x} overlaps {other!r}")
+        made = CoalescedMmio(self, self._core, gpa, size)
+        self._children.hold(made)
+        return made
+
+
+class VcpuCoalescedMmio:
+    """The part of a vCPU that hands out the stores that wait."""
+
+    __slots__ = ()
+
+    _context: Any
+    _core: Descriptor
+    _vm_core: VmCore
+    vcpu_id: int
+
+    def drain_coalesced_mmio(self) -> list[MmioWrite]:
+        """Takes the stores that wait in the VM's ring, in the order in which they were made.
+
+        A VM has one ring, of all its vCPUs' stores; each vCPU's mapping shows it.
+        Errors: EIO in a forked child; ClosedError.
+        Synchronization: any thread, also while vCPUs run; each store comes to one caller.
+        Source: api.rst 4.116.
+        """
+        taken = ffi.new("struct kvm_coalesced_mmio[]", _ENTRIES)
+        n = lib.drain_coalesced_mmio(
+            self._context, self._ring_offset(), mmap.PAGESIZE, taken, _ENTRIES
+        )
+        if n < 0:
+            what = self._core.what
+            raise failure(n, "drain coalesced MMIO", what, self._core.fd, vcpu_id=self.vcpu_id)
+        return [
+            MmioWrite(int(one.phys_addr), ffi.buffer(one.data)[: min(one.len, 8)])
+            for one in taken[0:n]
+        ]
+
+    def _ring_offset(self) -> int:
+        """Where the ring is in the mapping. (Always in it, so that nothing else is touched.)"""
+        core = self._vm_core
+        if core.coalesced_page is None:
+            cap = Cap.COALESCED_MMIO
+            core.coalesced_page = core.call(
+                lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=cap.name
+            )
+        offset = core.coalesced_page * mmap.PAGESIZE
+        if not 0 < offset <= core.mmap_size - mmap.PAGESIZE:
+            raise failure(-errno.ENXIO, "drain coalesced MMIO", "VM", core.fd)
+        return offset
+
+
+#: More than a ring of one page holds.
+_ENTRIES = mmap.PAGESIZE // 24
