@@ -8,6 +8,7 @@ the kernel refuses as :class:`KvmError`.
 
 from __future__ import annotations
 
+from pykvm.bitmap import bitmap_count, bitmap_pages, bitmap_runs
 from pykvm.caps import Cap
 from pykvm.device import Device, DeviceType
 from pykvm.errors import (
@@ -50,6 +51,7 @@ from pykvm.kvm import Kvm
 from pykvm.levelline import LevelLine
 from pykvm.memory import GuestMemory
 from pykvm.registers import RegFamily, reg_family, reg_id, reg_name, reg_size, sysreg
+from pykvm.registerset import RegisterSet
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
 from pykvm.smccc import SmcccAction
@@ -110,6 +112,7 @@ __all__ = [
     "PmuEventAction",
     "RedistRegion",
     "RegFamily",
+    "RegisterSet",
     "Route",
     "SmcccAction",
     "SpiRoute",
@@ -132,6 +135,9 @@ __all__ = [
     "VgicV3",
     "VgicV5",
     "Watchpoint",
+    "bitmap_count",
+    "bitmap_pages",
+    "bitmap_runs",
     "reg_family",
     "reg_id",
     "reg_name",

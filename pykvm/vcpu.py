@@ -25,6 +25,7 @@ from pykvm.errors import ClosedError, failure, naming
 from pykvm.exits import Exit, exit_of
 from pykvm.guestdebug import GuestDebug
 from pykvm.kick import claim_kick_signal
+from pykvm.registerset import BulkRegisters
 from pykvm.statistics import HasStatistics
 from pykvm.vcpuattrs import VcpuAttributes
 from pykvm.vcpustate import DeviceIrqLevel, VcpuState
@@ -54,7 +55,14 @@ class VcpuFeature(Described):
 
 
 class Vcpu(
-    VcpuSve, VcpuState, GuestDebug, VcpuAttributes, HasStatistics, ReadableAttributes, Closing
+    VcpuSve,
+    BulkRegisters,
+    VcpuState,
+    GuestDebug,
+    VcpuAttributes,
+    HasStatistics,
+    ReadableAttributes,
+    Closing,
 ):
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 
