@@ -35,7 +35,7 @@ static uint64_t word_at(const char *bitmap, uint64_t at)
 	return word;
 }
 
-/* The next word that has a bit set, from `at` on, or `words`. Most bitmaps are nearly empty. */
+/* The next word that has a bit set, from `at` on, or `words`. */
 static uint64_t next_word(const char *bitmap, uint64_t at, uint64_t words)
 {
 	while (at + 4 <= words && !(word_at(bitmap, at) | word_at(bitmap, at + 1) |
@@ -46,21 +46,34 @@ static uint64_t next_word(const char *bitmap, uint64_t at, uint64_t words)
 	return at;
 }
 
+/*
+ * Most bitmaps are nearly empty, and four empty words are looked at as cheaply as one; but where dirty
+ * pages are strewn thinly, looking for four costs more than it finds. So only after some in a row.
+ */
+#define EMPTY_ENOUGH 4
+
 /* Numbers of the pages that are next, as many as there is room for; returns how many, 0 at the end. */
 API uint32_t walk_pages(struct pykvm_walk *walk)
 {
+	const char *bitmap = walk->bitmap;
+	uint64_t at = walk->at, words = walk->words;
 	uint32_t *next = walk->found;
 	const uint32_t *full = walk->found + walk->room - 64;
+	int empty = 0;
 
-	while (next <= full && walk->at < walk->words) {
-		uint64_t word = word_at(walk->bitmap, walk->at);
-		uint32_t page = (uint32_t)(64 * walk->at);
+	while (next <= full && at < words) {
+		uint64_t word = word_at(bitmap, at);
+		uint32_t page = (uint32_t)(64 * at);
 
+		at++;
 		if (!word) {
-			walk->at = next_word(walk->bitmap, walk->at + 1, walk->words);
+			if (++empty == EMPTY_ENOUGH) {
+				at = next_word(bitmap, at, words);
+				empty = 0;
+			}
 			continue;
 		}
-		walk->at++;
+		empty = 0;
 		if (word == UINT64_MAX) {
 			for (uint32_t bit = 0; bit < 64; bit++)
 				next[bit] = page + bit;
@@ -70,45 +83,62 @@ API uint32_t walk_pages(struct pykvm_walk *walk)
 		for (; word; word &= word - 1)
 			*next++ = page + (uint32_t)__builtin_ctzll(word);
 	}
+	walk->at = at;
 	return (uint32_t)(next - walk->found);
+}
+
+static uint32_t *put_run(uint32_t *next, uint64_t first, uint64_t end)
+{
+	if (first != end) {
+		*next++ = (uint32_t)first;
+		*next++ = (uint32_t)(end - first);
+	}
+	return next;
 }
 
 /* The runs that are next, each as first page and count; returns how many, 0 at the end. */
 API uint32_t walk_runs(struct pykvm_walk *walk)
 {
+	const char *bitmap = walk->bitmap;
+	uint64_t at = walk->at, words = walk->words, gap = walk->gap;
+	uint64_t first = walk->first, end = walk->end;
 	uint32_t *next = walk->found;
 	const uint32_t *full = walk->found + walk->room - 2 * 33; /* a word ends up to 32, the end one */
+	int empty = 0;
 
-	while (next <= full && walk->at < walk->words) {
-		uint64_t word = word_at(walk->bitmap, walk->at);
-		uint64_t page = 64 * walk->at;
+	while (next <= full && at < words) {
+		uint64_t word = word_at(bitmap, at);
+		uint64_t page = 64 * at;
 
+		at++;
 		if (!word) {
-			walk->at = next_word(walk->bitmap, walk->at + 1, walk->words);
+			if (++empty == EMPTY_ENOUGH) {
+				at = next_word(bitmap, at, words);
+				empty = 0;
+			}
 			continue;
 		}
-		walk->at++;
-		while (word) {
-			unsigned int start = (unsigned int)__builtin_ctzll(word);
-			uint64_t beyond = ~(word >> start);
-			unsigned int end = beyond ? start + (unsigned int)__builtin_ctzll(beyond) : 64;
+		empty = 0;
+		do {
+			unsigned int from = (unsigned int)__builtin_ctzll(word);
+			uint64_t beyond = ~(word >> from);
+			unsigned int to = beyond ? from + (unsigned int)__builtin_ctzll(beyond) : 64;
 
-			if (walk->first == walk->end || page + start > walk->end + walk->gap) {
-				if (walk->first != walk->end) {
-					*next++ = (uint32_t)walk->first;
-					*next++ = (uint32_t)(walk->end - walk->first);
-				}
-				walk->first = page + start;
+			if (first == end || page + from > end + gap) {
+				next = put_run(next, first, end);
+				first = page + from;
 			}
-			walk->end = page + end;
-			word = end < 64 ? word >> end << end : 0;
-		}
+			end = page + to;
+			word = to < 64 ? word >> to << to : 0;
+		} while (word);
 	}
-	if (walk->at == walk->words && walk->first != walk->end) {
-		*next++ = (uint32_t)walk->first;
-		*next++ = (uint32_t)(walk->end - walk->first);
-		walk->first = walk->end;
+	if (at == words) {
+		next = put_run(next, first, end);
+		first = end;
 	}
+	walk->at = at;
+	walk->first = first;
+	walk->end = end;
 	return (uint32_t)(next - walk->found) / 2;
 }
 

@@ -153,6 +153,13 @@ class GuestMemory(Scalars, Closing):
 
     def read(self, offset: int, size: int) -> bytes:
         """A copy of ``size`` bytes at ``offset``."""
+        # The common case at once: the checks by name cost more than a page's copy.
+        if type(offset) is int is type(size) and 0 <= offset <= self._size - size <= self._size:
+            start = self._start + offset
+            try:
+                return self._map[start : start + size]
+            except ValueError:  # closed: what follows says so
+                pass
         first, last = self._span(offset, check_int("size", size, 0, self._size))
         return self._map[first:last]
 
@@ -171,6 +178,14 @@ class GuestMemory(Scalars, Closing):
 
     def write(self, offset: int, data: Buffer) -> None:
         """Writes ``data``, any contiguous buffer, at ``offset``."""
+        if type(data) is bytes and type(offset) is int and 0 <= offset <= self._size - len(data):
+            start = self._start + offset
+            try:
+                self._map[start : start + len(data)] = data
+            except ValueError:  # closed: what follows says so
+                pass
+            else:
+                return
         with octets("data", data) as source:
             first, last = self._span(offset, len(source))
             self._map[first:last] = source

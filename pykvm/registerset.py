@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from pykvm._descriptor import Descriptor, check_int
 from pykvm._native import ffi, lib
@@ -17,15 +17,12 @@ __all__ = ["BulkRegisters", "RegisterSet"]
 
 _get_registers = lib.get_registers
 _set_registers = lib.set_registers
+_unpack = ffi.unpack
 
-
-class _Block(NamedTuple):
-    """What one call needs; a call that runs has it alone."""
-
-    registers: Any  # for C
-    values: Any  # one word for each register, then the bytes of those wider than that
-    room: Any  # the same as a buffer
-    each: Any  # ids and addresses; `registers` only points to them
+#: What one call needs, and has alone: what C is told; the values, one word for each register, then
+#: the bytes of those wider than that; the same as a buffer; ids and addresses, which C only points
+#: to. A plain tuple, because reading a named one costs as much as an ioctl's way into the kernel.
+_Block = tuple[Any, Any, Any, Any]
 
 
 class RegisterSet:
@@ -57,7 +54,7 @@ class RegisterSet:
         #: Puts values into their words, and refuses what does not fit.
         formats = {1: "B7x", 2: "H6x", 4: "I4x"}
         form = "".join(formats.get(size, "Q") for size in sizes)
-        self._pack = struct.Struct(f"={form}").pack_into
+        self._pack = struct.Struct(f"@{form}").pack_into
 
     def _new_block(self) -> _Block:
         count = len(self.ids)
@@ -72,7 +69,7 @@ class RegisterSet:
             each[place].addr = start + offset
         registers = ffi.new("struct pykvm_registers *")
         lib.registers_open(registers, each, count)
-        return _Block(registers, values, ffi.buffer(values), each)
+        return registers, values, ffi.buffer(values), each
 
     def _take(self) -> _Block:
         try:
@@ -80,11 +77,10 @@ class RegisterSet:
         except IndexError:
             return self._new_block()
 
-    def _values(self, block: _Block) -> list[int]:
-        found: list[int] = ffi.unpack(block.values, len(self.ids))
+    def _wide_values(self, block: _Block, found: list[int]) -> None:
+        """Puts those that are wider than a word in their places."""
         for place, offset, size in self._wide:
-            found[place] = int.from_bytes(block.room[offset : offset + size], "little")
-        return found
+            found[place] = int.from_bytes(block[2][offset : offset + size], "little")
 
     def _fill(self, block: _Block, values: Iterable[int]) -> None:
         try:
@@ -97,10 +93,10 @@ class RegisterSet:
             given = self._checked(given)
             for place, offset, size in self._wide:
                 data = given[place].to_bytes(size, "little")
-                block.room[offset : offset + size] = data
+                block[2][offset : offset + size] = data
                 given[place] = 0
         try:
-            self._pack(block.room, 0, *given)
+            self._pack(block[2], 0, *given)
         except (struct.error, TypeError):
             self._checked(given)
             raise
@@ -142,10 +138,12 @@ class BulkRegisters:
         if not isinstance(regs, RegisterSet):
             regs = RegisterSet(regs)
         block = regs._take()
-        while (result := _get_registers(self._core.fd, block.registers)) < 0:
+        while (result := _get_registers(self._core.fd, block[0])) < 0:
             if result != -errno.EINTR:
                 raise self._bulk_failure(result, "KVM_GET_ONE_REG", regs, block)
-        values = regs._values(block)
+        values: list[int] = _unpack(block[1], len(regs.ids))
+        if regs._wide:
+            regs._wide_values(block, values)
         regs._free.append(block)
         return values
 
@@ -166,14 +164,14 @@ class BulkRegisters:
             regs = RegisterSet(regs)
         block = regs._take()
         regs._fill(block, values)
-        while (result := _set_registers(self._core.fd, block.registers)) < 0:
+        while (result := _set_registers(self._core.fd, block[0])) < 0:
             if result != -errno.EINTR:
                 raise self._bulk_failure(result, "KVM_SET_ONE_REG", regs, block)
         regs._free.append(block)
 
     def _bulk_failure(self, result: int, ioctl: str, regs: RegisterSet, block: _Block) -> Exception:
         # The block is not given back: it would go on where it stands.
-        place = lib.registers_done(block.registers)
+        place = lib.registers_done(block[0])
         number = regs.ids[place]
         return failure(
             result, ioctl, f"Vcpu {self.vcpu_id}", self._core.fd,
