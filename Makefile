@@ -10,8 +10,8 @@ INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*
 # More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
 ARGS ?=
 
-.PHONY: help demo test test-all lint bench coverage mutants wheels wheels-check soak migrate clean \
-	prerequisites
+.PHONY: help demo test test-all lint bench bench-check coverage mutants wheels wheels-check soak migrate \
+	clean prerequisites
 
 help: ## this list
 	@echo "Targets:"
@@ -28,6 +28,9 @@ lint: $(INSTALLED) ## ruff and mypy
 
 bench: $(INSTALLED) ## what the binding costs over C, in counted instructions
 	@$(VENV_PYTHON) -m tests.bench
+
+bench-check: $(INSTALLED) ## whether pykvm costs what it did, in counted instructions
+	@$(VENV_PYTHON) -m tests.bench.check
 
 wheels: $(INSTALLED) ## wheels in dist/ for x86_64 and aarch64, their tags and contents checked
 	@$(VENV_PYTHON) -m tests.wheels

@@ -50,11 +50,14 @@ SOURCES = (
     "device",
     "vcpu",
     "vcpustate",
+    "bulk",
     "statistics",
     "signal",
     "kick",
     "run",
     "rings",
+    "bitmap",
+    "scalars",
 )
 
 _NOTE = r"/\* (?:own: .+|(?P<since>\d+\.\d+)(?P<arm64> arm64)?) \*/"
@@ -158,6 +161,8 @@ def c_source(folder: Path = HERE) -> str:
     parts: list[str] = []
     for file in files:
         parts += [f'#line 1 "cdefs/{file}"', _read(file, folder)]
+    # For builds that measure: what they include can stand between Python and a wrapper.
+    parts += ["#ifdef PYKVM_LAST", "#include PYKVM_LAST", "#endif"]
     return "\n".join(parts)
 
 

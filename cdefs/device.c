@@ -23,6 +23,17 @@ API int get_device_attr(int fd, uint32_t group, uint64_t attr, void *data)
 	return device_attr(fd, KVM_GET_DEVICE_ATTR, group, attr, data);
 }
 
+/*
+ * An attribute as a number: its first 8 bytes. All ones also stands for every failure, which
+ * get_device_attr() tells apart; an out pointer would cost Python more than the ioctl.
+ */
+API uint64_t get_attr_number(int fd, uint32_t group, uint64_t attr)
+{
+	uint64_t value[PYKVM_LARGEST_ATTRIBUTE / 8] = { 0 };
+
+	return get_device_attr(fd, group, attr, value) < 0 ? UINT64_MAX : value[0];
+}
+
 API int has_device_attr(int fd, uint32_t group, uint64_t attr)
 {
 	return device_attr(fd, KVM_HAS_DEVICE_ATTR, group, attr, NULL);

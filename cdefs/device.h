@@ -67,3 +67,5 @@ struct kvm_device_attr { /* 3.10 */
 #define KVM_VGIC_V3_DIST_SIZE 0x10000 /* 4.0 arm64 */
 #define KVM_VGIC_V3_REDIST_SIZE 0x20000 /* 4.0 arm64 */
 #define KVM_VGIC_V3_ITS_SIZE 0x20000 /* 4.8 arm64 */
+
+#define PYKVM_LARGEST_ATTRIBUTE 64 /* own: no attribute moves more bytes */

@@ -33,11 +33,13 @@ API uint64_t get_one_reg(int vcpu, uint64_t id)
 	return request(vcpu, KVM_GET_ONE_REG, (uintptr_t)&argument) < 0 ? UINT64_MAX : value;
 }
 
+/* -EMSGSIZE for a register wider than 8 bytes, and for a value wider than the register. */
 API int set_one_reg(int vcpu, uint64_t id, uint64_t value)
 {
 	struct kvm_one_reg argument = { .id = id, .addr = (uintptr_t)&value };
+	unsigned int size = register_size(id);
 
-	if (register_size(id) > sizeof(value))
+	if (size > sizeof(value) || (size < sizeof(value) && value >> 8 * size))
 		return -EMSGSIZE;
 	return request(vcpu, KVM_SET_ONE_REG, (uintptr_t)&argument);
 }

@@ -8,10 +8,10 @@ the kernel refuses as :class:`KvmError`.
 
 from __future__ import annotations
 
+from pykvm.bitmap import bitmap_count, bitmap_pages, bitmap_runs
 from pykvm.caps import Cap
 from pykvm.coalesced import CoalescedMmio
 from pykvm.device import Device, DeviceType
-from pykvm.dirtylog import PageRun, page_runs
 from pykvm.dirtyring import DirtyPage
 from pykvm.errors import (
     ClosedError,
@@ -54,6 +54,7 @@ from pykvm.kvm import Kvm
 from pykvm.levelline import LevelLine
 from pykvm.memory import GuestMemory
 from pykvm.registers import RegFamily, reg_family, reg_id, reg_name, reg_size, sysreg
+from pykvm.registerset import RegisterSet
 from pykvm.routing import MsiRoute, Route, SpiRoute
 from pykvm.slot import MemorySlot
 from pykvm.smccc import SmcccAction
@@ -115,10 +116,10 @@ __all__ = [
     "MmioWrite",
     "MpState",
     "MsiRoute",
-    "PageRun",
     "PmuEventAction",
     "RedistRegion",
     "RegFamily",
+    "RegisterSet",
     "Route",
     "SmcccAction",
     "SpiRoute",
@@ -141,7 +142,9 @@ __all__ = [
     "VgicV3",
     "VgicV5",
     "Watchpoint",
-    "page_runs",
+    "bitmap_count",
+    "bitmap_pages",
+    "bitmap_runs",
     "reg_family",
     "reg_id",
     "reg_name",

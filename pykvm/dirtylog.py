@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import mmap
-import re
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pykvm._descriptor import check_int, octets
 from pykvm._native import ffi, lib
@@ -15,28 +14,7 @@ from pykvm._vmcore import VmCore
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
-__all__ = ["DirtyLog", "PageRun", "page_runs"]
-
-
-class PageRun(NamedTuple):
-    """``pages`` pages that follow each other, from page ``first`` on."""
-
-    first: int
-    pages: int
-
-
-def page_runs(bitmap: Buffer) -> list[PageRun]:
-    """The bits that are set in a dirty log, as runs of pages in ascending order.
-
-    ``bitmap`` as :meth:`MemorySlot.get_dirty_log` returns it: bit 0 of its first byte is page 0.
-    """
-    with octets("bitmap", bitmap) as view:
-        number = int.from_bytes(view, "little")
-    lowest_first = f"{number:b}"[::-1]
-    return [PageRun(run.start(), run.end() - run.start()) for run in _ONES.finditer(lowest_first)]
-
-
-_ONES = re.compile("1+")
+__all__ = ["DirtyLog"]
 
 
 class DirtyLog:
@@ -63,7 +41,7 @@ class DirtyLog:
 
         With :meth:`VM.enable_manual_dirty_log_protect2` the log stays as it is: clear_dirty_log().
         Returns: one bit per page of the host, the first page in bit 0 of the first byte; whole
-        words of 8 bytes. :func:`page_runs` reads it.
+        words of 8 bytes. :func:`pykvm.bitmap_runs` reads it.
         Errors: ENOENT the slot keeps no log; ENXIO the VM has dirty rings, and no bitmap with them.
         Synchronization: any thread, also while vCPUs run: a page is in this log or in the next.
         Source: api.rst 4.8.

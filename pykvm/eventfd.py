@@ -21,6 +21,9 @@ __all__ = ["EventFd"]
 #: An eventfd counts to this; one more signal has to wait for a read.
 MAX_COUNT = 2**64 - 2
 
+_ONE = 1
+_signal = lib.gate_signal
+
 
 class EventFd(Closing):
     """An eventfd of one's own: non-blocking, close-on-exec.
@@ -92,8 +95,11 @@ class EventFd(Closing):
 
         Errors: EAGAIN, as KvmWouldBlockError: the counter is full, nobody reads it.
         """
-        count = check_int("count", count, 1, MAX_COUNT)
-        result = lib.gate_signal_many(self._gate, count)
+        if count is _ONE:  # True is not, and nearly every signal is
+            result = _signal(self._gate)
+        else:
+            count = check_int("count", count, 1, MAX_COUNT)
+            result = lib.gate_signal_many(self._gate, count)
         if result < 0:
             raise failure(result, "eventfd write", "EventFd", self._fd, count=count)
 

@@ -28,6 +28,7 @@ from pykvm.errors import ClosedError, failure, naming
 from pykvm.exits import Exit, exit_of
 from pykvm.guestdebug import GuestDebug
 from pykvm.kick import claim_kick_signal
+from pykvm.registerset import BulkRegisters
 from pykvm.statistics import HasStatistics
 from pykvm.vcpuattrs import VcpuAttributes
 from pykvm.vcpustate import DeviceIrqLevel, VcpuState
@@ -57,8 +58,8 @@ class VcpuFeature(Described):
 
 
 class Vcpu(
-    VcpuSve, VcpuState, GuestDebug, VcpuDirtyRing, VcpuCoalescedMmio, VcpuAttributes,
-    HasStatistics, ReadableAttributes, Closing,
+    VcpuSve, BulkRegisters, VcpuState, GuestDebug, VcpuDirtyRing, VcpuCoalescedMmio,
+    VcpuAttributes, HasStatistics, ReadableAttributes, Closing,
 ):  # fmt: skip
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
 

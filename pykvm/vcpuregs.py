@@ -14,6 +14,7 @@ __all__ = ["VcpuRegisters"]
 
 _ALL_ONES = 2**64 - 1
 _get_one_reg = lib.get_one_reg
+_set_one_reg = lib.set_one_reg
 
 
 class VcpuRegisters:
@@ -69,6 +70,13 @@ class VcpuRegisters:
         Synchronization: waits while another thread is inside run().
         Source: api.rst 4.68.
         """
+        if type(value) is int:  # no bool
+            try:
+                if not _set_one_reg(self._core.fd, reg, value):  # type: ignore[arg-type]
+                    return
+            except (TypeError, OverflowError):
+                pass
+        # By name, a wide one, or something is wrong: the slow way finds the words.
         number = reg_id(reg)
         size = reg_size(number)
         value = check_int("value", value, 0, 2 ** (8 * size) - 1)

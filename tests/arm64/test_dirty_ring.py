@@ -10,7 +10,7 @@ import pytest
 from guests import arguments, layout
 from tinyvm import TinyVm
 
-from pykvm import VM, Cap, DirtyPage, DirtyRingFull, GuestMemory, KvmError, VgicV3, page_runs
+from pykvm import VM, Cap, DirtyPage, DirtyRingFull, GuestMemory, KvmError, VgicV3, bitmap_runs
 from tests.arm64.conftest import refused
 from tests.arm64.pages import MARKED, PAGES_GPA, writing
 from tests.arm64.spis import Tiny, ready
@@ -80,10 +80,10 @@ def test_what_no_vcpu_writes_is_in_the_bitmap(with_lpi: TinyVm) -> None:
     assert with_lpi.vm.check_extension(Cap.DIRTY_LOG_RING_WITH_BITMAP) == 1
     slot = with_lpi.slot
     slot.log_dirty = True
-    assert page_runs(slot.get_dirty_log()) == []
+    assert bitmap_runs(slot.get_dirty_log()) == []
     pending_table_saved(with_lpi)
     page = (layout.LPI_PENDING_GPA + 8192 // 8 - layout.RAM_GPA) // mmap.PAGESIZE
-    assert page_runs(slot.get_dirty_log()) == [(page, 1)]
+    assert bitmap_runs(slot.get_dirty_log()) == [(page, 1)]
     assert with_lpi.vcpus[0].harvest_dirty_ring() == []
 
 

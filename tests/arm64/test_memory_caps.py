@@ -10,7 +10,7 @@ import struct
 import pytest
 from guests import words
 
-from pykvm import VM, Cap, GuestMemory, Kvm, KvmError, MmioRead, MmioWrite, page_runs
+from pykvm import VM, Cap, GuestMemory, Kvm, KvmError, MmioRead, MmioWrite, bitmap_runs
 from tests.arm64.conftest import refused
 from tests.arm64.execute import outcome
 from tests.arm64.pages import MARK, MARKED, PAGES_GPA, VALUE, marking, writing
@@ -145,7 +145,7 @@ def test_a_log_of_split_huge_pages_has_every_page(tiny: Tiny) -> None:
     assert machine.vcpus[0].run() == MARKED
     slot.log_dirty = True
     assert machine.vcpus[0].run() == MARKED
-    assert page_runs(slot.get_dirty_log()) == [(0, 64)]
+    assert bitmap_runs(slot.get_dirty_log()) == [(0, 64)]
 
 
 @pytest.mark.covers("cap USER_MEMORY2")

@@ -6,7 +6,9 @@
  */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,4 +57,91 @@ int64_t eventfd_write(long n, int fd)
 	uint64_t events;
 
 	LOOP((events = 1, write(fd, &events, sizeof(events))));
+}
+
+int64_t set_one_reg(long n, int vcpu, uint64_t id, uint64_t value)
+{
+	struct kvm_one_reg argument;
+
+	LOOP((argument.id = id, argument.addr = (uintptr_t)&value,
+	      ioctl(vcpu, KVM_SET_ONE_REG, &argument)));
+}
+
+/* One after the other; C has no cheaper way. */
+static int each_register(int vcpu, unsigned long request, const uint64_t *ids, long count,
+			 uint64_t *values)
+{
+	struct kvm_one_reg argument;
+
+	for (long i = 0; i < count; i++) {
+		argument.id = ids[i];
+		argument.addr = (uintptr_t)&values[i];
+		if (ioctl(vcpu, request, &argument) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int64_t get_regs(long n, int vcpu, const uint64_t *ids, long count, uint64_t *values)
+{
+	LOOP(each_register(vcpu, KVM_GET_ONE_REG, ids, count, values));
+}
+
+int64_t set_regs(long n, int vcpu, const uint64_t *ids, long count, uint64_t *values)
+{
+	LOOP(each_register(vcpu, KVM_SET_ONE_REG, ids, count, values));
+}
+
+int64_t get_device_attr(long n, int device, uint32_t group, uint64_t attr)
+{
+	uint64_t value;
+	struct kvm_device_attr argument = { 0 };
+
+	LOOP((argument.group = group, argument.attr = attr, argument.addr = (uintptr_t)&value,
+	      ioctl(device, KVM_GET_DEVICE_ATTR, &argument)));
+}
+
+static uint64_t stored;
+
+/* What a device does in C: it takes address, size and data, and says whether it was a store. */
+static int one_store(int vcpu, const struct kvm_run *run)
+{
+	uint64_t data;
+
+	if (ioctl(vcpu, KVM_RUN, 0) < 0)
+		return -1;
+	if (run->exit_reason != KVM_EXIT_MMIO || !run->mmio.is_write) {
+		errno = EPROTO;
+		return -1;
+	}
+	memcpy(&data, run->mmio.data, sizeof(data));
+	stored += data + run->mmio.phys_addr + run->mmio.len;
+	return 0;
+}
+
+int64_t run_to_store(long n, int vcpu, const struct kvm_run *run)
+{
+	LOOP(one_store(vcpu, run));
+}
+
+int64_t copy(long n, void *to, const void *from, size_t size)
+{
+	/* Without the barrier a compiler may leave out what nobody reads. */
+	LOOP((memcpy(to, from, size), ({ __asm__ volatile("" : : "r"(to) : "memory"); }), 0));
+}
+
+/* The numbers of the pages whose bits are set, as one writes it. */
+static long list_pages(const uint64_t *bitmap, long words, uint32_t *pages)
+{
+	long count = 0;
+
+	for (long i = 0; i < words; i++)
+		for (uint64_t word = bitmap[i]; word; word &= word - 1)
+			pages[count++] = (uint32_t)(64 * i + __builtin_ctzll(word));
+	return count;
+}
+
+int64_t dirty_pages(long n, const uint64_t *bitmap, long words, uint32_t *pages)
+{
+	LOOP(list_pages(bitmap, words, pages));
 }

@@ -26,7 +26,9 @@ from time import perf_counter_ns
 from typing import Any
 
 from tests.bench.baseline import Baseline
-from tests.bench.rows import Row, open_names, rows_here
+from tests.bench.names import open_names
+from tests.bench.row import RIVALS, Row
+from tests.bench.rows import rows_here
 
 _TOP = Path(__file__).resolve().parents[2]
 
@@ -42,19 +44,33 @@ def python_loop(statement: str, names: Mapping[str, Any]) -> Loop:
     return timer.timeit
 
 
-def loops(row: Row, baseline: Baseline, names: Mapping[str, Any]) -> dict[str, Loop]:
-    """Every form of a row, C first."""
+def loops(
+    row: Row, baseline: Baseline, names: Mapping[str, Any], wanted: Callable[[str], bool]
+) -> dict[str, Loop]:
+    """Every form of a row that is wanted, C first."""
     arguments = [names[name] for name in row.arguments]
     found: dict[str, Loop] = {"C": lambda n: baseline.run(row.loop, n, *arguments)}
-    return found | {form: python_loop(text, names) for form, text in row.statements.items()}
+    return found | {
+        form: python_loop(text, names) for form, text in row.statements.items() if wanted(form)
+    }
 
 
-def per_call(forms: Mapping[str, Loop], iterations: int, rounds: int) -> dict[str, list[float]]:
-    """Of each round the cost of one call. The forms take turns: what disturbs one, disturbs all."""
+def per_call(
+    forms: Mapping[str, Loop], iterations: int, rounds: int, *, calls: int = 1, once: bool = False
+) -> dict[str, list[float]]:
+    """Of each round the cost of one call. The forms take turns: what disturbs one, disturbs all.
+
+    Each form is run once before, for what only happens the first time. With ``once`` the rivals
+    take part in the first round alone.
+    """
     found: dict[str, list[float]] = {form: [] for form in forms}
-    for _ in range(rounds):
+    for form, loop in forms.items():
+        if not (once and form in RIVALS):
+            loop(1)
+    for number in range(rounds):
         for form, loop in forms.items():
-            found[form].append(loop(iterations) / iterations)
+            if not (number and once and form in RIVALS):
+                found[form].append(loop(iterations) / iterations / calls)
     return found
 
 
@@ -122,6 +138,7 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, required=True, help="compiled baseline.c")
     parser.add_argument("--iterations", type=int, required=True)
     parser.add_argument("--rounds", type=int, required=True)
+    parser.add_argument("--ours", action="store_true", help="without the rivals, and the import")
     options = parser.parse_args()
     baseline = Baseline(options.baseline)
     settle()
@@ -129,14 +146,14 @@ def main() -> None:
     with open_names() as names:
         for row in rows_here():
             gc.collect()
-            forms = loops(row, baseline, names)
-            rows[row.name] = per_call(forms, options.iterations, options.rounds)
-    found = {
-        "versions": versions(),
-        "iterations": options.iterations,
-        "rows": rows,
-        "import": {"cpu_seconds": import_cost(5), "rich": _imports_rich()},
-    }
+            forms = loops(row, baseline, names, lambda form: not (options.ours and form in RIVALS))
+            iterations = max(1, options.iterations // row.weight)
+            rows[row.name] = per_call(
+                forms, iterations, options.rounds, calls=row.calls, once=row.rivals_once
+            )
+    found = {"versions": versions(), "iterations": options.iterations, "rows": rows}
+    if not options.ours:
+        found["import"] = {"cpu_seconds": import_cost(5), "rich": _imports_rich()}
     print(json.dumps(found))
 
 

@@ -1,83 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is timed. A new row is one entry in ``ROWS``, and a loop in ``baseline.c``.
-
-Every form of a row is a statement over the names that :func:`open_names` yields, the way a user
-would write it in a loop, and every one of them fails loudly: an error path is never what is timed.
-"""
+"""What is timed: a row is an entry here, its names in ``names.py``, a loop in ``baseline.c``."""
 
 from __future__ import annotations
 
-import array
-import ctypes
-import fcntl
-import os
 import platform
-import struct
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, NoReturn
 
-from pykvm import Cap, EventFd, Kvm, reg_id
-from pykvm._native import lib
+from tests.bench.row import Row
 
-# The two SPIs are not one: a pin that is driven both ways would keep the other's state.
-_LINE_INTID = 40
-_IRQFD_INTID = 41
-
-
-@dataclass(frozen=True)
-class Row:
-    """One call in the forms that are compared.
-
-    ``ceiling`` is how many times C's cost pykvm's may be. ``standard`` is what one would write with
-    the standard library alone, ``ctypes`` the same through ctypes: for interest, never judged.
-    """
-
-    name: str
-    loop: str
-    arguments: tuple[str, ...]
-    pykvm: str
-    standard: str
-    ctypes: str
-    ceiling: float | None = None
-    arm64_only: bool = True
-
-    @property
-    def statements(self) -> dict[str, str]:
-        """The forms in Python, by their names in the results."""
-        return {"pykvm": self.pykvm, "standard": self.standard, "ctypes": self.ctypes}
-
-
-ROWS = (
+_CALLS = (
     Row(
         name="plain ioctl",
         ceiling=3.0,
+        bound_ceiling=2.3,
+        wrapper="check_extension",
         arm64_only=False,
         loop="check_extension",
         arguments=("kvm_fd", "cap"),
         pykvm="kvm.check_extension(cap)",
+        bound="check_extension(kvm_fd, cap)",
         standard="ioctl(kvm_fd, KVM_CHECK_EXTENSION, cap)",
         ctypes="if libc.ioctl(kvm_fd, KVM_CHECK_EXTENSION, cap) < 0: fail()",
     ),
     Row(
         name="irq_line",
         ceiling=2.9,
+        bound_ceiling=1.75,
+        wrapper="spi_line",
         loop="irq_line",
         arguments=("vm_fd", "line", "level"),
         pykvm="vm.irq_line(intid, level)",
+        bound="spi_line(vm_fd, intid, level)",
         standard="ioctl(vm_fd, KVM_IRQ_LINE, pack('=II', line, level))",
         ctypes="if libc.ioctl(vm_fd, KVM_IRQ_LINE, byref(IrqLevel(line, level))) < 0: fail()",
     ),
     Row(
         name="get_one_reg",
         ceiling=2.45,
+        bound_ceiling=1.9,
+        wrapper="get_one_reg",
         loop="get_one_reg",
         arguments=("vcpu_fd", "reg"),
         pykvm="vcpu.get_one_reg(reg)",
+        bound="get_one_reg(vcpu_fd, reg)",
         standard="ioctl(vcpu_fd, KVM_GET_ONE_REG, pack('=QQ', reg, address)); value[0]",
         ctypes="if libc.ioctl(vcpu_fd, KVM_GET_ONE_REG, byref(OneReg(reg, address))) < 0: fail()\n"
         "value[0]",
+    ),
+    Row(
+        name="set_one_reg",
+        wrapper="set_one_reg",
+        loop="set_one_reg",
+        arguments=("vcpu_fd", "reg", "number"),
+        pykvm="vcpu.set_one_reg(reg, number)",
+        bound="set_one_reg(vcpu_fd, reg, number)",
+        standard="value[0] = number; ioctl(vcpu_fd, KVM_SET_ONE_REG, pack('=QQ', reg, address))",
+        ctypes="value[0] = number\n"
+        "if libc.ioctl(vcpu_fd, KVM_SET_ONE_REG, byref(OneReg(reg, address))) < 0: fail()",
+    ),
+    Row(
+        name="get_regs, each of 32",
+        ceiling=1.15,
+        bound_ceiling=1.1,
+        wrapper="get_registers",
+        calls=32,
+        weight=20,
+        loop="get_regs",
+        arguments=("vcpu_fd", "ids_address", "ids_count", "values_address"),
+        pykvm="vcpu.get_regs(registers)",
+        bound="get_registers(vcpu_fd, block); unpack(block_values, 32)",
+        standard="[read_register(vcpu_fd, each) for each in ids]",
+    ),
+    Row(
+        name="set_regs, each of 32",
+        ceiling=1.15,
+        wrapper="set_registers",
+        calls=32,
+        weight=20,
+        loop="set_regs",
+        arguments=("vcpu_fd", "ids_address", "ids_count", "values_address"),
+        pykvm="vcpu.set_regs(registers, numbers)",
+        standard="for each in ids: write_register(vcpu_fd, each, 1)",
+    ),
+    Row(
+        name="device attribute",
+        ceiling=2.7,
+        bound_ceiling=2.3,
+        wrapper="get_attr_number",
+        loop="get_device_attr",
+        arguments=("vgic_fd", "attr_group", "attr"),
+        pykvm="vgic.get_device_attr_number(attr_group, attr)",
+        bound="get_attr_number(vgic_fd, attr_group, attr)",
+        standard="ioctl(vgic_fd, KVM_GET_DEVICE_ATTR, "
+        "pack('=IIQQ', 0, attr_group, attr, address)); value[0]",
+        ctypes="if libc.ioctl(vgic_fd, KVM_GET_DEVICE_ATTR, "
+        "byref(DeviceAttr(0, attr_group, attr, address))) < 0: fail()\nvalue[0]",
     ),
     Row(
         name="irqfd inject",
@@ -85,6 +101,7 @@ ROWS = (
         loop="eventfd_write",
         arguments=("irqfd_fd",),
         pykvm="irqfd.inject()",
+        bound="gate_signal(irqfd_gate)",
         standard="eventfd_write(irqfd_fd, 1)",
         ctypes="if libc.write(irqfd_fd, byref(one), 8) < 0: fail()",
     ),
@@ -99,69 +116,115 @@ ROWS = (
     ),
 )
 
+#: Stores that the doorbell's guest makes before it leaves once.
+STORES = 4096
+
+_GUESTS = (
+    Row(
+        name="MMIO exit, run()",
+        wrapper="vcpu_run",
+        arm64_only=False,
+        loop="run_to_store",
+        arguments=("knock_fd", "knock_run"),
+        pykvm="match knock.run():\n"
+        "    case MmioWrite(gpa, data): device(gpa, data)\n"
+        "    case _: fail()",
+        standard="ioctl(knock_fd, KVM_RUN, 0)\n"
+        "if unpack_from('=I', knock_page, 8)[0] != 6: fail()\n"
+        "gpa, data, size, is_write = unpack_from('=Q8sIB', knock_page, 32)\n"
+        "device(gpa, data[:size])",
+        ctypes="if libc.ioctl(knock_fd, KVM_RUN, 0) < 0: fail()\n"
+        "if knock_struct.exit_reason != 6: fail()\n"
+        "device(knock_struct.gpa, bytes(knock_struct.data)[:knock_struct.size])",
+    ),
+    Row(
+        name="ioeventfd to irqfd, a store",
+        ceiling=1.005,
+        calls=STORES,
+        weight=2000,
+        loop="run_to_store",
+        arguments=("bell_fd", "bell_run"),
+        pykvm="bell.run()",
+        standard="ioctl(bell_fd, KVM_RUN, 0)",
+        ctypes="if libc.ioctl(bell_fd, KVM_RUN, 0) < 0: fail()",
+    ),
+)
+
+
+def _copies(size: int, name: str, weight: int, *ceilings: float) -> tuple[Row, Row]:
+    method, bound = ceilings or (None, None)
+    written = Row(
+        name=f"memory write {name}",
+        ceiling=method,
+        bound_ceiling=bound,
+        arm64_only=False,
+        weight=weight,
+        loop="copy",
+        arguments=("memory_address", "source_address", f"size_{size}"),
+        pykvm=f"memory.write(0, source_{size})",
+        bound=f"view_{size}[:] = source_{size}",
+        standard=f"room[0:{size}] = source_{size}",
+        ctypes=f"memmove(room_address, source_{size}, {size})",
+    )
+    read = Row(
+        name=f"memory read {name}",
+        ceiling=method,
+        bound_ceiling=bound,
+        arm64_only=False,
+        weight=weight,
+        loop="copy",
+        arguments=("target_address", "memory_address", f"size_{size}"),
+        pykvm=f"memory.read(0, {size})",
+        bound=f"target_{size}[:] = view_{size}",
+        standard=f"room[0:{size}]",
+        ctypes=f"string_at(room_address, {size})",
+    )
+    return written, read
+
+
+#: Bytes of the copies, their names, and by how much fewer of them are timed.
+SIZES = {4 << 10: ("4 KiB", 1), 64 << 10: ("64 KiB", 20), 1 << 20: ("1 MiB", 100)}
+#: How much of 4 GiB is dirty, how it is spread, and by how much fewer walks are timed.
+DENSITIES = {"0.01 %": 100, "1 % in runs": 200, "1 %": 400, "10 %": 1000, "100 %": 2000}
+
+
+def _bitmaps(density: str, weight: int) -> tuple[Row, Row]:
+    arguments = (f"bitmap_address {density}", "bitmap_words", "pages_address")
+    runs = Row(
+        name=f"dirty runs, {density}",
+        ceiling=2.0 if density == "1 % in runs" else None,
+        wrapper="walk_runs" if density == "1 % in runs" else "",
+        arm64_only=False,
+        weight=weight,
+        loop="dirty_pages",
+        arguments=arguments,
+        pykvm=f"bitmap_runs(bitmaps[{density!r}])",
+    )
+    pages = Row(
+        name=f"dirty pages, {density}",
+        ceiling=1.15,
+        arm64_only=False,
+        weight=weight,
+        rivals_once=True,
+        loop="dirty_pages",
+        arguments=arguments,
+        pykvm=f"bitmap_pages(bitmaps[{density!r}])",
+        standard=f"list_pages(bitmaps[{density!r}])",
+    )
+    return runs, pages
+
+
+ROWS = (
+    *_CALLS,
+    *_GUESTS,
+    *(row for size, (name, weight) in SIZES.items() for row in _copies(
+        size, name, weight, *((1.05, 1.02) if size >= 1 << 20 else ())
+    )),
+    *(row for density, weight in DENSITIES.items() for row in _bitmaps(density, weight)),
+)  # fmt: skip
+
 
 def rows_here() -> list[Row]:
     """The rows that work on this machine."""
     arm64 = platform.machine() == "aarch64"
     return [row for row in ROWS if arm64 or not row.arm64_only]
-
-
-class _IrqLevel(ctypes.Structure):
-    _fields_ = (("irq", ctypes.c_uint32), ("level", ctypes.c_uint32))
-
-
-class _OneReg(ctypes.Structure):
-    _fields_ = (("id", ctypes.c_uint64), ("addr", ctypes.c_uint64))
-
-
-def _fail() -> NoReturn:
-    error = ctypes.get_errno()
-    raise OSError(error, os.strerror(error))
-
-
-def _today() -> dict[str, Any]:
-    """What the forms without pykvm need; the request numbers are all that they get from it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
-    libc.write.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
-    libc.write.restype = ctypes.c_ssize_t
-    requests = ("KVM_CHECK_EXTENSION", "KVM_IRQ_LINE", "KVM_GET_ONE_REG")
-    value = array.array("Q", [0])
-    return {name: getattr(lib, name) for name in requests} | {
-        "libc": libc,
-        "fail": _fail,
-        "byref": ctypes.byref,
-        "IrqLevel": _IrqLevel,
-        "OneReg": _OneReg,
-        "one": ctypes.c_uint64(1),
-        "ioctl": fcntl.ioctl,
-        "pack": struct.pack,
-        "eventfd_write": os.eventfd_write,
-        "value": value,
-        "address": value.buffer_info()[0],
-    }
-
-
-@contextmanager
-def open_names() -> Iterator[Mapping[str, Any]]:
-    """Everything that the statements name: on arm64 a VM with one vCPU and a GIC; nothing runs."""
-    with ExitStack() as undo:
-        kvm = undo.enter_context(Kvm())
-        event = undo.enter_context(EventFd())
-        names = {"kvm": kvm, "kvm_fd": kvm.fileno(), "cap": Cap.IRQFD}
-        names |= {"event": event, "event_fd": event.fileno(), **_today()}
-        if platform.machine() != "aarch64":
-            yield names
-            return
-        vm = undo.enter_context(kvm.create_vm())
-        vcpu = undo.enter_context(vm.create_vcpu(0))
-        vcpu.arm_vcpu_init()
-        vm.create_vgic().init()
-        irqfd = undo.enter_context(vm.irqfd(intid=_IRQFD_INTID))
-        names |= {"vm": vm, "vm_fd": vm.fileno(), "vcpu": vcpu, "vcpu_fd": vcpu.fileno()}
-        names |= {"irqfd": irqfd, "irqfd_fd": irqfd.trigger.fileno(), "reg": reg_id("pc")}
-        spi = lib.KVM_ARM_IRQ_TYPE_SPI << lib.KVM_ARM_IRQ_TYPE_SHIFT
-        names |= {"intid": _LINE_INTID, "line": spi | _LINE_INTID, "level": 1}
-        yield names
-        if irqfd.trigger.read():
-            raise RuntimeError("KVM did not take the irqfd's signals: injection was not timed")

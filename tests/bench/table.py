@@ -8,17 +8,22 @@ from statistics import median
 from typing import Any
 
 from tests.bench.results import Result
+from tests.bench.row import OURS, RIVALS
 
-_STYLES = {"ok": "green", "BROKEN": "bold red"}
-_WIDTH = 100
+_STYLES = {"ok": "green", "missed": "yellow", "BROKEN": "bold red"}
+_WIDTH = 132
 
 
 def _cells(result: Result, *, judged: bool) -> list[str]:
     costs, ratios = result.costs, result.ratios
-    row = [result.name, f"{costs['C']:,.0f}", f"{costs['pykvm']:,.0f}", f"{ratios['pykvm']:.3f}"]
-    if judged:
-        row += ["" if result.ceiling is None else str(result.ceiling), result.verdict]
-    return [*row, f"{ratios['standard']:.2f}", f"{ratios['ctypes']:.2f}", f"{result.spread:.1%}"]
+    row = [result.name, f"{costs['C']:,.0f}", f"{costs['pykvm']:,.0f}"]
+    for form in OURS:
+        row.append(f"{ratios[form]:.3f}" if form in ratios else "-")
+        if judged:
+            row.append(str(result.ceilings.get(form, "")))
+    row += [result.verdict] if judged else []
+    row += (f"{ratios[form]:.2f}" if form in ratios else "-" for form in RIVALS)
+    return [*row, f"{result.spread:.1%}"]
 
 
 def _print_plainly(title: str, lines: Sequence[Sequence[str]]) -> None:
@@ -52,10 +57,27 @@ def print_table(title: str, lines: Sequence[Sequence[str]]) -> None:
 
 def print_calls(listed: Sequence[Result], title: str, *, judged: bool) -> None:
     """The table of one run."""
-    heads = ["call", "C", "pykvm", "pykvm/C"]
-    heads += ["ceiling", "verdict"] if judged else []
+    ceiling = ["ceiling"] if judged else []
+    heads = ["call", "C", "pykvm", "pykvm/C", *ceiling, "bound/C", *ceiling]
+    heads += ["verdict"] if judged else []
     heads += ["standard/C", "ctypes/C", "spread"]
     print_table(title, [heads, *(_cells(result, judged=judged) for result in listed)])
+
+
+def missed_lines(listed: Sequence[Result]) -> list[str]:
+    """Where the instructions go that a row costs beyond its ceiling."""
+    return [
+        f"missed: {result.name}{' (bound)' * (form == 'bound')}: {result.missed[form]}"
+        for result in listed
+        for form in result.dear
+        if form in result.missed
+    ]
+
+
+def threads_line(found: Mapping[str, Any]) -> str:
+    """How many exits a second threads get."""
+    shown = ", ".join(f"{name} {rate:,.0f}" for name, rate in found["threads"].items())
+    return f"exits per second, run(): {shown}"
 
 
 def import_line(found: Mapping[str, Any], unit: str) -> str:

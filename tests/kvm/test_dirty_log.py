@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pykvm import VM, Cap, GuestMemory, KvmBusyError, KvmError, MmioWrite, PageRun, page_runs
+from pykvm import VM, Cap, GuestMemory, KvmBusyError, KvmError, MmioWrite, bitmap_runs
 from tests.kvm.footprint import unchanged
 from tests.kvm.machines import DOORBELL_GPA, KNOCK, VALUE, WRITE, Machine
 from tests.kvm.threads import workers
@@ -35,11 +35,11 @@ def large(vm: VM) -> GuestMemory:
 @pytest.mark.covers("vm KVM_GET_DIRTY_LOG")
 def test_a_log_has_what_was_written_since_the_last(machine: Make) -> None:
     made = machine(WRITE, log_dirty=True)
-    assert page_runs(made.slot.get_dirty_log()) == []
+    assert bitmap_runs(made.slot.get_dirty_log()) == []
     for _ in range(3):
         assert made.vcpu.run() == WROTE
-        assert page_runs(made.slot.get_dirty_log()) == FIRST_PAGE
-        assert page_runs(made.slot.get_dirty_log()) == []
+        assert bitmap_runs(made.slot.get_dirty_log()) == FIRST_PAGE
+        assert bitmap_runs(made.slot.get_dirty_log()) == []
 
 
 def test_a_log_has_whole_words(vm: VM, large: GuestMemory) -> None:
@@ -59,7 +59,7 @@ def test_a_live_slot_starts_and_ends_its_log(machine: Make) -> None:
         made.slot.log_dirty = True
         assert made.slot.log_dirty
         made.vcpu.run()
-        assert page_runs(made.slot.get_dirty_log()) == FIRST_PAGE
+        assert bitmap_runs(made.slot.get_dirty_log()) == FIRST_PAGE
         made.slot.log_dirty = False
         assert not made.slot.log_dirty
 
@@ -67,7 +67,7 @@ def test_a_live_slot_starts_and_ends_its_log(machine: Make) -> None:
 def test_a_log_while_the_guest_runs(machine: Make) -> None:
     """A write is in this log or in the next, never in none."""
     made = machine(WRITE, log_dirty=True)
-    logged: list[PageRun] = []
+    logged: list[tuple[int, int]] = []
 
     def write() -> None:
         for _ in range(20):
@@ -78,7 +78,7 @@ def test_a_log_while_the_guest_runs(machine: Make) -> None:
 
     with workers(write) as (writer,):
         while writer.alive:
-            logged += page_runs(made.slot.get_dirty_log())
+            logged += bitmap_runs(made.slot.get_dirty_log())
 
 
 @pytest.mark.covers("enable MANUAL_DIRTY_LOG_PROTECT2", "vm KVM_CLEAR_DIRTY_LOG")
@@ -87,28 +87,28 @@ def test_with_manual_protection_only_a_clear_clears(machine: Make) -> None:
     made.vm.enable_manual_dirty_log_protect2()
     made.vcpu.run()
     first = made.slot.get_dirty_log()
-    assert page_runs(first) == FIRST_PAGE
+    assert bitmap_runs(first) == FIRST_PAGE
     assert made.slot.get_dirty_log() == first
     made.slot.clear_dirty_log(0, made.slot.pages, bytes(8))
     assert made.slot.get_dirty_log() == first, "no bit was set: nothing to clear"
     made.slot.clear_dirty_log(0, made.slot.pages, first)
-    assert page_runs(made.slot.get_dirty_log()) == []
+    assert bitmap_runs(made.slot.get_dirty_log()) == []
     made.vcpu.run()
-    assert page_runs(made.slot.get_dirty_log()) == FIRST_PAGE, "the page was protected again"
+    assert bitmap_runs(made.slot.get_dirty_log()) == FIRST_PAGE, "the page was protected again"
     made.vm.enable_manual_dirty_log_protect2(on=False)
     made.slot.get_dirty_log()
-    assert page_runs(made.slot.get_dirty_log()) == []
+    assert bitmap_runs(made.slot.get_dirty_log()) == []
 
 
 @pytest.mark.covers("vm KVM_CLEAR_DIRTY_LOG")
 def test_a_range_is_cleared(vm: VM, large: GuestMemory) -> None:
     vm.enable_manual_dirty_log_protect2(initially_set=True)
     slot = vm.add_memory(FREE_GPA, large, log_dirty=True)
-    assert page_runs(slot.get_dirty_log()) == [(0, PAGES)]
+    assert bitmap_runs(slot.get_dirty_log()) == [(0, PAGES)]
     slot.clear_dirty_log(64, 64, b"\xf0" + bytes(7))
-    assert page_runs(slot.get_dirty_log()) == [(0, 68), (72, PAGES - 72)]
+    assert bitmap_runs(slot.get_dirty_log()) == [(0, 68), (72, PAGES - 72)]
     slot.clear_dirty_log(128, 2, b"\xff" * 8)  # up to the end, which is no multiple of 64
-    assert page_runs(slot.get_dirty_log()) == [(0, 68), (72, 128 - 72)]
+    assert bitmap_runs(slot.get_dirty_log()) == [(0, 68), (72, 128 - 72)]
 
 
 @pytest.mark.parametrize(

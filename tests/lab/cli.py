@@ -61,7 +61,8 @@ def _run(options: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
     job = Job(options.command, timeout=options.timeout, out=out)
     install = not options.no_install
-    return run(_shape(options), job, install=install, traced=options.traced, files=files)
+    build = {"traced": options.traced, "slower": options.slower}
+    return run(_shape(options), job, install=install, files=files, **build)
 
 
 def _shell(options: argparse.Namespace) -> int:
@@ -115,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS")
     runs.add_argument("--out", type=Path, metavar="DIR", help="where files in $OUT come back to")
     runs.add_argument("--traced", action="store_true", help="pykvm's test build: it records calls")
+    runs.add_argument(
+        "--slower", default="", metavar="NAME:N", help="a wrapper with N instructions more"
+    )
     runs.add_argument("command", nargs="+", metavar="COMMAND", help="after --")
     runs.set_defaults(do=_run)
 

@@ -18,6 +18,10 @@ C_LIBRARY = Path("/usr/aarch64-linux-gnu/include/stdio.h")
 MODULE = "_kvm.abi3.so"
 #: What the test build includes.
 TRACE = Path("tests/coverage/trace.c")
+#: Puts so many instructions before each call of a wrapper from Python, and changes nothing else.
+_SLOWER = """#define {name}(...) \\
+	(({{ __asm__ volatile(".rept {count}\\n\\tnop\\n\\t.endr"); }}), {name}(__VA_ARGS__))
+"""
 _FLAGS = ("-O2", "-std=gnu11", "-shared", "-fPIC", "-DPy_LIMITED_API=0x030b0000")
 
 
@@ -64,10 +68,13 @@ def python_headers() -> list[Path]:
     return [*include.glob("python3.*"), include]
 
 
-def compiled_module(top: Path, cdefs: Sequence[Path], *, traced: bool = False) -> Path:
+def compiled_module(
+    top: Path, cdefs: Sequence[Path], *, traced: bool = False, slower: str = ""
+) -> Path:
     """The tree's compiled module for arm64, built anew when anything in cdefs/ has changed.
 
-    ``traced``: the test build, which records the calls that it makes.
+    ``traced``: the test build, which records the calls that it makes. ``slower``: one in which a
+    wrapper costs more instructions, as ``get_one_reg:107``.
     """
     gcc = compiler()
     headers = python_headers()
@@ -80,11 +87,18 @@ def compiled_module(top: Path, cdefs: Sequence[Path], *, traced: bool = False) -
         progress.say("building pykvm for arm64")
         with cache.workdir() as work:
             source = work / "_kvm.c"
+            last: list[str] = []
+            if slower:
+                name, _, count = slower.partition(":")
+                header = work / "slower.h"
+                header.write_text(_SLOWER.format(name=name, count=int(count)))
+                last = [f'-DPYKVM_LAST="{header}"']
             python.run([top / "cdefs/build.py", "--emit-c", source], "writing pykvm's C source")
             run(
                 [
                     gcc,
                     *flags,
+                    *last,
                     *(f"-I{place}" for place in headers),
                     source,
                     "-o",
@@ -95,7 +109,7 @@ def compiled_module(top: Path, cdefs: Sequence[Path], *, traced: bool = False) -
             )
 
     files = [*cdefs, TRACE] if traced else cdefs
-    key = cache.digest(content_key(top, files), flags, tools)
+    key = cache.digest(content_key(top, files), flags, tools, slower)
     return cache.item("modules", key, build) / MODULE
 
 

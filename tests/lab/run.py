@@ -52,13 +52,14 @@ def run(
     *,
     install: bool = True,
     traced: bool = False,
+    slower: str = "",
     files: Sequence[tuple[Path, str]] = (),
 ) -> int:
     """Run a command on an emulated host in a copy of the working tree; its exit status."""
     with cache.lock("users", shared=True):
         emulator = emulators.find(shape.qemu)
         parts = boot.parts(shape)
-        load = tree.payload(install, files, traced=traced)
+        load = tree.payload(install, files, traced=traced, slower=slower)
         if shape.icount:
             return _run_counted(shape, parts, emulator, job, load)
         host = _restored if snapshots.hold(shape) else _booted

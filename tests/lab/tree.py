@@ -79,7 +79,13 @@ def parse_file(word: str) -> tuple[Path, str]:
     return Path(source), target
 
 
-def payload(install: bool, files: Sequence[tuple[Path, str]], *, traced: bool = False) -> bytes:
+def payload(
+    install: bool,
+    files: Sequence[tuple[Path, str]],
+    *,
+    traced: bool = False,
+    slower: str = "",
+) -> bytes:
     """The job's files as a tar archive with paths from /."""
     names = [name for name in listed() if not (TOP / name).is_dir()]
     stream = io.BytesIO()
@@ -88,7 +94,7 @@ def payload(install: bool, files: Sequence[tuple[Path, str]], *, traced: bool = 
             archive.add(TOP / name, f"{HOME}/{name}", recursive=False, filter=_owned_by_root)
         if install:
             cdefs = [name for name in names if name.parts[0] == "cdefs"]
-            module = cross.compiled_module(TOP, cdefs, traced=traced)
+            module = cross.compiled_module(TOP, cdefs, traced=traced, slower=slower)
             archive.add(module, f"{HOME}/pykvm/{module.name}", filter=_owned_by_root)
             sources = [name for name in names if name.suffix == ".py"]
             archive.add(cross.bytecode(TOP, sources, f"/{HOME}"), HOME, filter=_owned_by_root)

@@ -101,6 +101,12 @@ def migrate() -> list[Part]:
     ]
 
 
+def bench() -> list[Part]:
+    """The gate of counted instructions: it passes, and notices a row that was made dearer."""
+    words = (*PYTHON, "tests.bench.check", "--prove", "get_one_reg")
+    return [Part("bench-gate", words, by_name=True)]
+
+
 def has_kvm() -> bool:
     """Whether this machine lets us open /dev/kvm.
 

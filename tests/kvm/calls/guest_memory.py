@@ -6,7 +6,7 @@ from __future__ import annotations
 import mmap
 
 from tests.kvm.calls.table import U32, U64, Call
-from tests.kvm.kinds import Anything, Buffer, Int, Other, Wrong
+from tests.kvm.kinds import Anything, Int, Other, Wrong
 from tests.kvm.machines import DOORBELL_GPA, MEMORY_GPA, MEMORY_SIZE
 
 _PAGES = MEMORY_SIZE // mmap.PAGESIZE
@@ -95,5 +95,4 @@ CALLS: list[Call] = [
     Call("VM.reset_dirty_rings", "vm"),
     Call("Vcpu.drain_coalesced_mmio", "vcpu"),
     Call("Vcpu.harvest_dirty_ring", "vcpu"),
-    Call("page_runs", "", {"bitmap": (b"bytes", Buffer())}),
 ]
