@@ -98,6 +98,10 @@ class VcpuDirtyRing:
             return ring.harvest()
         if self._core.fd < 0:
             raise failure(lib.PYKVM_CLOSED, "harvest dirty ring", self._core.what, -1)
+        if self._core.inherited:
+            raise failure(
+                -errno.EIO, "harvest dirty ring", self._core.what, 0, vcpu_id=self.vcpu_id
+            )
         raise KvmError(
             errno.EINVAL, "harvest dirty ring", {"vcpu_id": self.vcpu_id},
             "This vCPU has no dirty ring: enable_dirty_log_ring() comes before any vCPU.",
