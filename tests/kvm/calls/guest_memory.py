@@ -94,6 +94,6 @@ CALLS: list[Call] = [
     ),
     Call("VM.reset_dirty_rings", "vm"),
     Call("Vcpu.drain_coalesced_mmio", "vcpu"),
-    Call("Vcpu.harvest_dirty_ring", "vcpu"),
+    Call("Vcpu.harvest_dirty_ring", "ringed"),
     Call("page_runs", "", {"bitmap": (b"bytes", Buffer())}),
 ]
