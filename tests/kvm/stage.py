@@ -94,6 +94,11 @@ class Stage:
         self["vm"].enable_manual_dirty_log_protect2()
         return self["vm"].add_memory(MEMORY_GPA, self["memory"], log_dirty=True)
 
+    def _make_ringed(self) -> Any:
+        """A vCPU that has a dirty ring."""
+        self["vm"].enable_dirty_log_ring(1 << 16)
+        return self._undo.enter_context(self["vm"].create_vcpu(0))
+
     def _make_guest_memfd(self) -> Any:
         return self._undo.enter_context(self["vm"].create_guest_memfd(MEMORY_SIZE))
 

@@ -19,7 +19,7 @@ from tests.kvm.stage import Stage
 #: The objects that stand for something of the kernel's, but for /dev/kvm, which serves any process.
 _OBJECTS = (
     "vm", "wired", "vcpu", "running", "device", "vfio", "vgic", "vgicv2", "vgicv3", "vgicv5",
-    "its", "placed_its",
+    "its", "placed_its", "slot", "logged", "memfd_vm", "ringed",
 )  # fmt: skip
 #: They ask the kernel nothing.
 _OWN = ("Vcpu.kvm_run", "VM.fileno", "Vcpu.fileno", "Device.fileno")

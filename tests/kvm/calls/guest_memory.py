@@ -94,5 +94,5 @@ CALLS: list[Call] = [
     ),
     Call("VM.reset_dirty_rings", "vm"),
     Call("Vcpu.drain_coalesced_mmio", "vcpu"),
-    Call("Vcpu.harvest_dirty_ring", "vcpu"),
+    Call("Vcpu.harvest_dirty_ring", "ringed"),
 ]

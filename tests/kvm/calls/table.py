@@ -39,6 +39,8 @@ class Call(NamedTuple):
             return (versions[self.on[-2:]],)
         if self.on in ("guest_memfd", "memfd_vm"):
             return ("guest_memfd",)
+        if self.on == "ringed":
+            return ("dirty_ring",)
         return ("arm64",) if self.on == "vgic" else ()
 
     @property
