@@ -186,3 +186,17 @@ def test_the_widest_addresses() -> None:
                 vm.add_memory(1 << bits, memory)
         with refused(errno.EINVAL, "KVM_CREATE_VM"):
             kvm.create_vm(ipa_bits=bits + 1)
+
+
+@pytest.mark.covers("cap ARM_CACHEABLE_PFNMAP_SUPPORTED")
+def test_device_memory_that_needs_no_cache_maintenance(vm: VM) -> None:
+    """Where the host's caches need none, for data and for code; guests see the latter in CTR_EL0.
+
+    Emulated CPUs have both or neither. GUEST_MEMFD_FLAGS, one kernel younger, tells those that know
+    the question.
+    """
+    with vm.create_vcpu(0) as vcpu:
+        vcpu.arm_vcpu_init()
+        code_needs_none = bool(vcpu.get_one_reg("ctr_el0") >> 29 & 1)
+    knows = vm.check_extension(Cap.GUEST_MEMFD_FLAGS) > 0
+    assert vm.check_extension(Cap.ARM_CACHEABLE_PFNMAP_SUPPORTED) == (knows and code_needs_none)

@@ -32,13 +32,17 @@ class Survivor(NamedTuple):
 Coverage = Mapping[str, tuple[Proof, ...]]
 
 
-def gather(told: Iterable[tuple[Shape, Mapping[str, Iterable[str]]]]) -> Coverage:
-    """The proofs of each row, from what each host's tests have proven, by test."""
+def gather(told: Iterable[tuple[Shape | None, Mapping[str, Iterable[str]]]]) -> Coverage:
+    """The proofs of each row, from what each host's tests have proven, by test.
+
+    Without a shape it is what tests proved that need no host.
+    """
     found: dict[str, dict[str, list[str]]] = {row: {} for row in ROWS}
     for shape, by_test in told:
         for test, rows in by_test.items():
             for row in rows:
-                found[row].setdefault(test, []).append(host_name(shape))
+                hosts = found[row].setdefault(test, [])
+                hosts += [host_name(shape)] if shape else []
     return {
         row: tuple(Proof(test, tuple(hosts)) for test, hosts in sorted(tests.items()))
         for row, tests in found.items()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -22,6 +22,7 @@ from _pytest.runner import runtestprotocol
 from tests.coverage import match, trace
 from tests.coverage.rows import ROWS
 from tests.plugin.record import Recorder
+from tests.plugin.tiers import tier_of
 
 #: A test whose call does nothing may wait for what never comes; that it does tells enough.
 _MUTED_SECONDS = 20
@@ -40,8 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "covers(*rows, refused=None): rows of tests/coverage/rows.py that it proves"
     )
-    if trace.available():
-        config.pluginmanager.register(_Watch(config), "pykvm-covers")
+    watch = _Watch(config) if trace.available() else _WatchUnits(config)
+    config.pluginmanager.register(watch, "pykvm-covers")
 
 
 def covered(item: pytest.Item) -> Iterator[tuple[str, str]]:
@@ -63,9 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 raise pytest.UsageError(f"{item.nodeid}: refused={refused!r} is no errno")
 
 
-class _Watch:
-    """Tells the record which rows each test has proven, or what it noticed of muted calls."""
-
+class _Teller:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
@@ -73,6 +72,25 @@ class _Watch:
         recorder = self._config.pluginmanager.get_plugin("pykvm-recorder")
         if isinstance(recorder, Recorder):
             recorder.write(event, nodeid=item.nodeid, **content)
+
+
+class _WatchUnits(_Teller):
+    """Tells the record of rows that no host can show, proven by a test that needs none."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.when == "call" and report.passed and tier_of(item) == "unit":
+            rows = [row for row, _ in covered(item) if ROWS[row].mark]
+            if rows:
+                self._tell("covers", item, rows=rows)
+        return report
+
+
+class _Watch(_Teller):
+    """Tells the record which rows each test has proven, or what it noticed of muted calls."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:

@@ -13,18 +13,11 @@ from tests.runner.process import Process
 
 def judge(processes: Sequence[Process]) -> list[str]:
     """What is wrong with the table. Nothing is asked of a run that lacks a host of the suite."""
-    hosts = {
-        collect.host_name(process.part.shape): process
-        for process in processes
-        if process.part.shape is not None and not process.part.by_name
-    }
-    if {collect.host_name(shape) for shape in ALL_SHAPES} - set(hosts):
+    everyday = [process for process in processes if not process.part.by_name]
+    hosts = {collect.host_name(each.part.shape) for each in everyday if each.part.shape}
+    if {collect.host_name(shape) for shape in ALL_SHAPES} - hosts:
         return []
-    coverage = collect.gather(
-        (process.part.shape, process.tally.proven)
-        for process in hosts.values()
-        if process.part.shape is not None
-    )
+    coverage = collect.gather((each.part.shape, each.tally.proven) for each in everyday)
     collect.save(coverage, KEPT)
     troubles = [f"no test proves the row {row!r}" for row in collect.gaps(coverage)]
     text = README.read_text(encoding="utf-8")

@@ -46,6 +46,7 @@ def run_with(union: bytes, flags: int = 0) -> Any:
     return run
 
 
+@pytest.mark.covers("exit INTERNAL_ERROR", "exit ARM_SEA", "exit ARM_LDST64B", "event CRASH")
 @pytest.mark.parametrize(
     ("reason", "union", "value"),
     [
@@ -59,6 +60,7 @@ def run_with(union: bytes, flags: int = 0) -> Any:
         (17, struct.pack("<II2Q", 1, 2, 5, 6), InternalError(1, (5, 6))),
         (24, struct.pack("<II2Q", 1, 1, 7, 8), SystemEvent(SystemEventType.SHUTDOWN, (7,))),
         (24, struct.pack("<II", 2, 0), SystemEvent(2, ())),
+        (24, struct.pack("<II", 3, 0), SystemEvent(SystemEventType.CRASH, ())),
         (24, struct.pack("<II", 77, 0), SystemEvent(77, ())),
         (28, struct.pack("<QQ", 0x47, 0xA00_0000), ArmNisv(0x47, 0xA00_0000)),
         (31, b"\xff", DirtyRingFull()),
