@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 
 pytest_plugins = (
+    "tests.plugin.tiers",
     "tests.plugin.needs",
     "tests.plugin.record",
     "tests.plugin.covers",

@@ -117,6 +117,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "KVM_CAP_ARM_VM_IPA_SIZE" in said
 
 
+@pytest.mark.binding
 class TestItCanFail:
     """Each failure's name, from a guest or a binding that does what the name says."""
 

@@ -17,6 +17,8 @@ from tests.kvm.calls import CALLS, Call, public_calls
 from tests.kvm.footprint import unchanged
 from tests.kvm.stage import Stage
 
+pytestmark = pytest.mark.binding
+
 
 def _rows() -> list[Any]:
     names: list[str] = []

@@ -16,6 +16,8 @@ from tests.kvm.calls import CALLS, Call
 from tests.kvm.processes import forked
 from tests.kvm.stage import Stage
 
+pytestmark = pytest.mark.binding
+
 #: Objects of the stage whose calls do not ask KVM about one VM: any process may make them.
 _FREE = (
     "", "kvm", "memory", "eventfd", "irqfd", "line", "ioeventfd", "loading", "statistics",

@@ -19,6 +19,8 @@ from pykvm.probe import collect
 from tests.kvm.footprint import unchanged
 from tests.kvm.processes import PATIENCE, forked
 
+pytestmark = pytest.mark.binding
+
 _NOBODY = 65534
 #: A group that no host has.
 _STRANGERS = 54321

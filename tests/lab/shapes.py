@@ -103,5 +103,7 @@ SPECIAL_SHAPES = {
         modules=("vfio-pci", "vfio_iommu_type1"),
     ),
 }
+#: The hosts for tests about the binding alone: each kernel and each GIC.
+BINDING_SHAPES = (TEST_SHAPES[0], TEST_SHAPES[3], TEST_SHAPES[5])
 #: Every host that the test suite boots.
 ALL_SHAPES = (*TEST_SHAPES, *SPECIAL_SHAPES.values())

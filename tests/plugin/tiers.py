@@ -15,6 +15,13 @@ TIERS: dict[str, tuple[str, ...]] = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "binding: about the binding alone, so that a host of each kernel and of each GIC will do",
+    )
+
+
 def tier_of(item: pytest.Item) -> str:
     """The tier whose folder a test is in."""
     folders = PurePosixPath(item.nodeid.partition("::")[0]).parts

@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 
-from tests.lab.shapes import SPECIAL_SHAPES, TEST_SHAPES, Shape
+from tests.lab.shapes import BINDING_SHAPES, SPECIAL_SHAPES, TEST_SHAPES, Shape
 
 PYTHON = (sys.executable, "-m")
 _PYTEST = (*PYTHON, "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
@@ -138,7 +138,11 @@ def on_emulated_hosts() -> list[Part]:
 
     It boots for them: minutes of tests gain nothing from a snapshot, and depend on one thing less.
     """
-    return [_on(shape, str(shape)) for shape in TEST_SHAPES] + [
+    others = ("-m", "not binding")
+    return [
+        _on(shape, str(shape), *(() if shape in BINDING_SHAPES else others))
+        for shape in TEST_SHAPES
+    ] + [
         _on(shape, f"{shape} for {name}", "--only-needing", name)
         for name, shape in SPECIAL_SHAPES.items()
     ]
