@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tests.coverage.collect import Coverage, Proof, host_name
+from tests.coverage.methods import method_of
 from tests.coverage.rows import ROWS, SECTIONS, Row
 from tests.lab.shapes import ALL_SHAPES
 
@@ -41,7 +42,7 @@ def _line(row: Row, proofs: Sequence[Proof]) -> str:
     hosts = [host for proof in proofs for host in proof.hosts]
     cells = [
         f"`{row.name}`" + ("*" if row.mark else ""),
-        f"`{row.method}`",
+        f"`{method_of(row)}`",
         _test(proofs) if proofs else "**none**",
         _lowest(hosts) if hosts else "",
         _letters(proofs),

@@ -20,7 +20,6 @@ class Row(NamedTuple):
     name: str
     rust: str = ""
     mark: str = ""
-    method: str = ""
 
     @property
     def id(self) -> str:
