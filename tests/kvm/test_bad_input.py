@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pykvm import KvmError, LevelLine
+from pykvm._native import ffi
 from tests.kvm.calls import CALLS, Call, public_calls
 from tests.kvm.footprint import unchanged
 from tests.kvm.stage import Stage
@@ -105,9 +106,12 @@ def _right_arguments(call: Call) -> list[dict[str, object]]:
 def _made_or_refused(call: Call, stage: Stage, arguments: dict[str, object]) -> object:
     """The result. The kernel may refuse what this machine has not: an error of its own."""
     try:
-        return call.made(stage, arguments)
+        made = call.made(stage, arguments)
     except KvmError:
         return None
+    for value in made if isinstance(made, (list, tuple)) else [made]:
+        assert not isinstance(value, ffi.CData), "a cffi reference does not keep its owner alive"
+    return made
 
 
 @every_call
