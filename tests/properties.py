@@ -158,6 +158,22 @@ def _knows(call: Callable[[VM], object]) -> bool:
     return _is_arm64() and _does(call)
 
 
+def _judges_cacheable_frames() -> bool:
+    """Whether KVM has an opinion on cacheable memory of devices, and some can be shown to it."""
+    from tests.perfbuffer import is_of_frames
+
+    if not _has_arm64_kvm():
+        return False
+    with Kvm() as kvm:
+        try:
+            kvm.check_extension(Cap.ARM_CACHEABLE_PFNMAP_SUPPORTED)
+        except KvmError as refusal:
+            if refusal.errno != errno.EINVAL:
+                raise
+            return is_of_frames()  # it is a question about a VM
+    return False
+
+
 def _has_vfio_group() -> bool:
     from tests.vfio import group
 
@@ -234,6 +250,10 @@ PROPERTIES = {
     "imp_id_regs": Property(
         "guests can be told of another implementation",
         lambda: _knows(VM.enable_arm_writable_imp_id_regs),
+    ),
+    "cacheable_frames": Property(
+        "KVM says whether it takes cacheable device memory, and the process can have some",
+        _judges_cacheable_frames,
     ),
     "dirty_ring": Property(
         "vCPUs can have dirty rings", lambda: _does(lambda vm: vm.enable_dirty_log_ring(1 << 16))

@@ -11,16 +11,20 @@ import pytest
 from guests import words
 
 from pykvm import VM, Cap, GuestMemory, Kvm, KvmError, MmioRead, MmioWrite, bitmap_runs
+from pykvm._native import ffi
 from tests.arm64.conftest import refused
 from tests.arm64.execute import outcome
 from tests.arm64.pages import MARK, MARKED, PAGES_GPA, VALUE, marking, writing
 from tests.arm64.spis import Tiny
+from tests.perfbuffer import SIZE, perf_buffer
 
 PAGE = mmap.PAGESIZE
 WORD = VALUE.to_bytes(8, "little")
 #: Loads from PAGES_GPA into x6, marks; loads again into x7.
 _LOADS = (words.ldr(6, 0), MARK, words.ldr(7, 0), MARK)
-_SET_USER_MEMORY_REGION2 = 0x40A0AE49
+_SET_USER_MEMORY_REGION, _SET_USER_MEMORY_REGION2 = 0x4020AE46, 0x40A0AE49
+#: In the page that describes the buffer of a performance event.
+_DATA_OFFSET = 1040
 
 
 @pytest.mark.covers("cap USER_MEMORY", "vm KVM_SET_USER_MEMORY_REGION")
@@ -126,7 +130,7 @@ def test_huge_pages_are_split_by_a_size_that_is_supported(vm: VM) -> None:
     for size in [*supported, 0]:
         vm.enable_arm_eager_split_chunk_size(size)
         assert vm.check_extension(Cap.ARM_EAGER_SPLIT_CHUNK_SIZE) == size
-    for size in {1 << bit for bit in range(48)} - {*supported}:
+    for size in (PAGE // 2, PAGE + 1, 2 * PAGE, 2 * supported[-1], sum(supported)):
         with refused(errno.EINVAL, "KVM_ENABLE_CAP"):
             vm.enable_arm_eager_split_chunk_size(size)
     vm.add_memory(0, GuestMemory(PAGE))
@@ -188,15 +192,22 @@ def test_the_widest_addresses() -> None:
             kvm.create_vm(ipa_bits=bits + 1)
 
 
+@pytest.mark.needs("cacheable_frames")
 @pytest.mark.covers("cap ARM_CACHEABLE_PFNMAP_SUPPORTED")
-def test_device_memory_that_needs_no_cache_maintenance(vm: VM) -> None:
-    """Where the host's caches need none, for data and for code; guests see the latter in CTR_EL0.
-
-    Emulated CPUs have both or neither. GUEST_MEMFD_FLAGS, one kernel younger, tells those that know
-    the question.
-    """
-    with vm.create_vcpu(0) as vcpu:
-        vcpu.arm_vcpu_init()
-        code_needs_none = bool(vcpu.get_one_reg("ctr_el0") >> 29 & 1)
-    knows = vm.check_extension(Cap.GUEST_MEMFD_FLAGS) > 0
-    assert vm.check_extension(Cap.ARM_CACHEABLE_PFNMAP_SUPPORTED) == (knows and code_needs_none)
+def test_cacheable_memory_of_devices_is_taken_where_the_host_can(tiny: Tiny) -> None:
+    machine = marking(tiny, words.ldr(6, 0, _DATA_OFFSET))
+    buffer = perf_buffer()
+    assert buffer is not None
+    hold = ffi.from_buffer(buffer)
+    hva = int(ffi.cast("uintptr_t", hold))
+    region = struct.pack("=IIQQQ", 9, 0, PAGES_GPA, SIZE, hva)
+    if machine.vm.check_extension(Cap.ARM_CACHEABLE_PFNMAP_SUPPORTED):
+        machine.vm.ioctl(_SET_USER_MEMORY_REGION, bytearray(region))
+        machine.run()
+        assert outcome(machine).x[6] == PAGE, "where the buffer's data begins"
+        machine.close()
+    else:
+        with pytest.raises(KvmError) as caught:
+            machine.vm.ioctl(_SET_USER_MEMORY_REGION, bytearray(region))
+        assert caught.value.errno == errno.EINVAL
+    assert hold is not None
