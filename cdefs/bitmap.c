@@ -26,59 +26,66 @@ API void walk_open(struct pykvm_walk *walk, const void *bitmap, uint64_t words, 
 	walk->room = room;
 }
 
-#define BLOCK 4 /* words that are looked at together: most are empty, many of the others full */
-
-/* Any buffer may be walked, also one that starts at an odd address. What lies beyond it is empty. */
-static void take_block(uint64_t block[BLOCK], const char *bitmap, uint64_t at, uint64_t words)
+/* Any buffer may be walked, also one that starts at an odd address. */
+static inline uint64_t word_at(const char *bitmap, uint64_t at)
 {
-	if (at + BLOCK <= words) {
-		memcpy(block, bitmap + 8 * at, 8 * BLOCK);
-		return;
+	uint64_t word;
+
+	memcpy(&word, bitmap + 8 * at, sizeof(word));
+	return word;
+}
+
+/*
+ * Four words are looked at together: most bitmaps are nearly empty, and what is dirty comes in runs.
+ * They stay in registers; in an array they would be stored and loaded again, at twice the price.
+ */
+#define TAKE_FOUR(bitmap, at)                                                                    \
+	uint64_t a = word_at(bitmap, at), b = word_at(bitmap, at + 1);                           \
+	uint64_t c = word_at(bitmap, at + 2), d = word_at(bitmap, at + 3)
+
+static inline uint32_t *put_pages(uint32_t *next, uint64_t word, uint32_t page)
+{
+	for (; word; word &= word - 1) {
+		*next++ = page + (uint32_t)__builtin_ctzll(word);
+		/* Else gcc counts the word's bits to know where `next` ends, which it knows already. */
+		__asm__("" : "+r"(next));
 	}
-	memset(block, 0, 8 * BLOCK);
-	memcpy(block, bitmap + 8 * at, 8 * (words - at));
-}
-
-static int is_empty(const uint64_t block[BLOCK])
-{
-	return !(block[0] | block[1] | block[2] | block[3]);
-}
-
-static int is_full(const uint64_t block[BLOCK])
-{
-	return !~(block[0] & block[1] & block[2] & block[3]);
+	return next;
 }
 
 /* Numbers of the pages that are next, as many as there is room for; returns how many, 0 at the end. */
 API uint32_t walk_pages(struct pykvm_walk *walk)
 {
+	const char *bitmap = walk->bitmap;
 	uint64_t at = walk->at, words = walk->words;
-	const uint32_t *full = walk->found + walk->room - 64 * BLOCK;
 	uint32_t *next = walk->found;
+	const uint32_t *full = next + walk->room - 4 * 64;
 
-	for (; at < words && next <= full; at += BLOCK) {
+	for (; at + 4 <= words && next <= full; at += 4) {
+		TAKE_FOUR(bitmap, at);
 		uint32_t page = (uint32_t)(64 * at);
-		uint64_t block[BLOCK];
 
-		take_block(block, walk->bitmap, at, words);
-		if (is_empty(block))
+		if (!(a | b | c | d))
 			continue;
-		if (is_full(block)) {
-			for (uint32_t bit = 0; bit < 64 * BLOCK; bit++)
+		if (!~(a & b & c & d)) {
+			for (uint32_t bit = 0; bit < 4 * 64; bit++)
 				next[bit] = page + bit;
-			next += 64 * BLOCK;
+			next += 4 * 64;
 			continue;
 		}
-		for (int i = 0; i < BLOCK; i++, page += 64)
-			for (uint64_t word = block[i]; word; word &= word - 1)
-				*next++ = page + (uint32_t)__builtin_ctzll(word);
+		next = put_pages(next, a, page);
+		next = put_pages(next, b, page + 64);
+		next = put_pages(next, c, page + 128);
+		next = put_pages(next, d, page + 192);
 	}
+	for (; at + 4 > words && at < words && next <= full; at++)
+		next = put_pages(next, word_at(bitmap, at), (uint32_t)(64 * at));
 	walk->at = at;
 	return (uint32_t)(next - walk->found);
 }
 
 /* Tells the run that is open, if there is one. */
-static uint32_t *put_run(uint32_t *next, const struct pykvm_walk *walk)
+static inline uint32_t *put_run(uint32_t *next, const struct pykvm_walk *walk)
 {
 	if (walk->first != walk->end) {
 		*next++ = (uint32_t)walk->first;
@@ -88,7 +95,8 @@ static uint32_t *put_run(uint32_t *next, const struct pykvm_walk *walk)
 }
 
 /* Pages `first` to `end` are dirty: more of the run that is open, or one that opens. */
-static uint32_t *add_pages(uint32_t *next, struct pykvm_walk *walk, uint64_t first, uint64_t end)
+static inline uint32_t *add_pages(uint32_t *next, struct pykvm_walk *walk, uint64_t first,
+				  uint64_t end)
 {
 	if (walk->first == walk->end || first > walk->end + walk->gap) {
 		next = put_run(next, walk);
@@ -114,27 +122,31 @@ static uint32_t *add_word(uint32_t *next, struct pykvm_walk *walk, uint64_t word
 /* The runs that are next, each as first page and count; returns how many, 0 at the end. */
 API uint32_t walk_runs(struct pykvm_walk *walk)
 {
+	const char *bitmap = walk->bitmap;
 	uint64_t at = walk->at, words = walk->words;
-	/* A word ends up to 32 runs, and the end of the bitmap one. */
-	const uint32_t *full = walk->found + walk->room - 2 * (32 * BLOCK + 1);
 	uint32_t *next = walk->found;
+	/* A word ends up to 32 runs, and the end of the bitmap one. */
+	const uint32_t *full = next + walk->room - 2 * (4 * 32 + 1);
 
-	for (; at < words && next <= full; at += BLOCK) {
+	for (; at + 4 <= words && next <= full; at += 4) {
+		TAKE_FOUR(bitmap, at);
 		uint64_t page = 64 * at;
-		uint64_t block[BLOCK];
 
-		take_block(block, walk->bitmap, at, words);
-		if (is_empty(block))
+		if (!(a | b | c | d))
 			continue;
-		if (is_full(block)) {
-			next = add_pages(next, walk, page, page + 64 * BLOCK);
+		if (!~(a & b & c & d)) {
+			next = add_pages(next, walk, page, page + 4 * 64);
 			continue;
 		}
-		for (int i = 0; i < BLOCK; i++, page += 64)
-			next = add_word(next, walk, block[i], page);
+		next = add_word(next, walk, a, page);
+		next = add_word(next, walk, b, page + 64);
+		next = add_word(next, walk, c, page + 128);
+		next = add_word(next, walk, d, page + 192);
 	}
+	for (; at + 4 > words && at < words && next <= full; at++)
+		next = add_word(next, walk, word_at(bitmap, at), 64 * at);
 	walk->at = at;
-	if (at >= words) {
+	if (at == words) {
 		next = put_run(next, walk);
 		walk->first = walk->end;
 	}
@@ -145,12 +157,8 @@ API uint32_t walk_runs(struct pykvm_walk *walk)
 API uint64_t bitmap_count(const void *bitmap, uint64_t words)
 {
 	uint64_t count = 0;
-	uint64_t block[BLOCK];
 
-	for (uint64_t at = 0; at < words; at += BLOCK) {
-		take_block(block, bitmap, at, words);
-		for (int i = 0; i < BLOCK && !is_empty(block); i++)
-			count += (uint64_t)__builtin_popcountll(block[i]);
-	}
+	for (uint64_t at = 0; at < words; at++)
+		count += (uint64_t)__builtin_popcountll(word_at(bitmap, at));
 	return count;
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+from array import array
 from collections.abc import Iterable
 from typing import Any
 
@@ -50,7 +51,7 @@ class RegisterSet:
             if size > 8:
                 self._wide.append((place, offset, size))
                 offset += size
-        #: Whether each is a whole word: then C itself refuses what does not fit.
+        #: Whether each is a whole word: then an array of words refuses what does not fit.
         self._plain = all(size == 8 for size in sizes)
 
     def _new_block(self) -> _Block:
@@ -81,23 +82,22 @@ class RegisterSet:
 
     def _fill(self, block: _Block, values: Iterable[int]) -> None:
         try:
-            given = list(values)
+            given = values if type(values) is list else list(values)
         except TypeError:
             raise TypeError(f"values must be several, not {type(values).__name__}") from None
         if len(given) != len(self.ids):
             raise ValueError(f"values are {len(given)}; there are {len(self.ids)} registers")
-        words = block[1]
         if self._plain:
             try:
-                words[0 : len(given)] = given
+                block[2][0:] = array("Q", given)
                 return
             except (TypeError, OverflowError):
-                pass  # something is wrong, or numbers that are no int
+                pass  # what follows says why
         given = self._checked(given)
         for place, offset, size in self._wide:
             block[2][offset : offset + size] = given[place].to_bytes(size, "little")
             given[place] = 0
-        words[0 : len(given)] = given
+        block[1][0 : len(given)] = given
 
     def _checked(self, values: list[int]) -> list[int]:
         """Every value, or which of them does not fit."""
