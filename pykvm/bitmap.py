@@ -8,9 +8,7 @@ costs more than finding it.
 
 from __future__ import annotations
 
-import functools
 import struct
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pykvm._descriptor import check_int, octets
@@ -28,6 +26,11 @@ _ROOM = 16384
 _runs_in = struct.Struct("=II").iter_unpack
 
 
+#: Walks that nobody uses, each with the room where it leaves what it found, that as a buffer, and
+#: the room itself. A list's own methods are atomic: no lock is needed.
+_free: list[tuple[Any, memoryview, Any]] = []
+
+
 def bitmap_runs(bitmap: Buffer, merge_gap: int = 0) -> list[tuple[int, int]]:
     """The runs of set bits, each as (first page, count), in order.
 
@@ -35,19 +38,25 @@ def bitmap_runs(bitmap: Buffer, merge_gap: int = 0) -> list[tuple[int, int]]:
     pages too: fewer and longer copies.
     """
     merge_gap = check_int("merge_gap", merge_gap, 0, 2**32 - 1)
-    walk, found, _held = _walk(bitmap, merge_gap)
+    source, words = _words_of(bitmap)
+    walk, found, room = taken = _taken()
+    lib.walk_open(walk, source, words, merge_gap, room, _ROOM)
     runs: list[tuple[int, int]] = []
     while count := lib.walk_runs(walk):
         runs += _runs_in(found[: 8 * count])
+    _free.append(taken)
     return runs
 
 
 def bitmap_pages(bitmap: Buffer) -> memoryview:
     """The numbers of the pages whose bits are set, in order: a memoryview of format ``I``."""
-    walk, found, _held = _walk(bitmap, 0)
+    source, words = _words_of(bitmap)
+    walk, found, room = taken = _taken()
+    lib.walk_open(walk, source, words, 0, room, _ROOM)
     pages = bytearray()
     while count := lib.walk_pages(walk):
         pages += found[: 4 * count]
+    _free.append(taken)
     return memoryview(pages).cast("I")
 
 
@@ -67,15 +76,9 @@ def _words_of(bitmap: Buffer) -> tuple[Any, int]:
     return ffi.from_buffer(view), words
 
 
-def _walk(bitmap: Buffer, merge_gap: int) -> tuple[Any, memoryview, object]:
-    """A walk at its start, the room where it leaves what it found, and what both stand on."""
-    source, words = _words_of(bitmap)
-    walk, room = ffi.new("struct pykvm_walk *"), _uncleared()("uint32_t[]", _ROOM)
-    lib.walk_open(walk, source, words, merge_gap, room, _ROOM)
-    return walk, memoryview(ffi.buffer(room)), source
-
-
-@functools.cache
-def _uncleared() -> Callable[..., Any]:
-    allocate: Callable[..., Any] = ffi.new_allocator(should_clear_after_alloc=False)
-    return allocate
+def _taken() -> tuple[Any, memoryview, Any]:
+    try:
+        return _free.pop()
+    except IndexError:
+        room = ffi.new("uint32_t[]", _ROOM)
+        return ffi.new("struct pykvm_walk *"), memoryview(ffi.buffer(room)), room

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import mmap
+import struct
 import threading
 import weakref
 from typing import Any
@@ -142,8 +143,8 @@ class VcpuCoalescedMmio:
             what = self._core.what
             raise failure(n, "drain coalesced MMIO", what, self._core.fd, vcpu_id=self.vcpu_id)
         return [
-            MmioWrite(int(one.phys_addr), ffi.buffer(one.data)[: min(one.len, 8)])
-            for one in taken[0:n]
+            _made(MmioWrite, (gpa, data[:size]))
+            for gpa, size, data in _stores_in(ffi.buffer(taken, n * _ENTRY.size))
         ]
 
     def _ring_offset(self) -> int:
@@ -160,5 +161,10 @@ class VcpuCoalescedMmio:
         return offset
 
 
+#: struct kvm_coalesced_mmio: where, how many bytes, not a port, the bytes.
+_ENTRY = struct.Struct("=QI4x8s")
+_stores_in = _ENTRY.iter_unpack
+#: What makes a tuple, without the frame in which a NamedTuple names what it is given.
+_made = tuple.__new__
 #: More than a ring of one page holds.
-_ENTRIES = mmap.PAGESIZE // 24
+_ENTRIES = mmap.PAGESIZE // _ENTRY.size

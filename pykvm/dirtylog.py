@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import mmap
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from pykvm._descriptor import check_int, octets
 from pykvm._native import ffi, lib
 from pykvm._vmcore import VmCore
+from pykvm.bitmap import bitmap_pages, bitmap_runs
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -24,6 +26,7 @@ class DirtyLog:
 
     slot: int
     size: int
+    _bitmap: Any
 
     def _open(self, call: str) -> AbstractContextManager[VmCore]:
         """The VM's core, while the slot stays what it is."""
@@ -41,15 +44,53 @@ class DirtyLog:
 
         With :meth:`VM.enable_manual_dirty_log_protect2` the log stays as it is: clear_dirty_log().
         Returns: one bit per page of the host, the first page in bit 0 of the first byte; whole
-        words of 8 bytes. :func:`pykvm.bitmap_runs` reads it.
+        words of 8 bytes. :func:`pykvm.bitmap_runs` reads it;
+        :meth:`dirty_runs` and :meth:`dirty_pages` do both, without a copy.
         Errors: ENOENT the slot keeps no log; ENXIO the VM has dirty rings, and no bitmap with them.
         Synchronization: any thread, also while vCPUs run: a page is in this log or in the next.
         Source: api.rst 4.8.
         """
+        with self._logged() as bitmap:
+            return bytes(bitmap)
+
+    def dirty_runs(self, merge_gap: int = 0) -> list[tuple[int, int]]:
+        """KVM_GET_DIRTY_LOG as runs of pages, each (first page, count); see :meth:`get_dirty_log`.
+
+        Capability: none; for a slot with ``log_dirty``.
+
+        Args: ``merge_gap``: runs with so few pages or fewer between them become one, which then
+        holds these pages too: fewer and longer copies.
+        Returns: the runs, in order; page 0 is the slot's first.
+        Errors: ENOENT the slot keeps no log; ENXIO the VM has dirty rings, and no bitmap with them.
+        Synchronization: any thread, also while vCPUs run: a page is in this log or in the next.
+        Source: api.rst 4.8.
+        """
+        merge_gap = check_int("merge_gap", merge_gap, 0, 2**32 - 1)  # before the log starts anew
+        with self._logged() as bitmap:
+            return bitmap_runs(bitmap, merge_gap)
+
+    def dirty_pages(self) -> memoryview:
+        """KVM_GET_DIRTY_LOG as numbers of pages, a memoryview of format ``I``.
+
+        Capability: none; for a slot with ``log_dirty``.
+
+        Returns: the numbers, in order; page 0 is the slot's first. See :meth:`get_dirty_log`.
+        Errors: ENOENT the slot keeps no log; ENXIO the VM has dirty rings, and no bitmap with them.
+        Synchronization: any thread, also while vCPUs run: a page is in this log or in the next.
+        Source: api.rst 4.8.
+        """
+        with self._logged() as bitmap:
+            return bitmap_pages(bitmap)
+
+    @contextmanager
+    def _logged(self) -> Iterator[Buffer]:
+        """The log, in a bitmap that the slot keeps: to make one costs more than to fill it."""
         with self._open("KVM_GET_DIRTY_LOG") as core:
-            bitmap = ffi.new("uint8_t[]", _bytes_for(self.pages))
+            if self._bitmap is None:
+                self._bitmap = ffi.new("uint8_t[]", _bytes_for(self.pages))
+            bitmap = self._bitmap
             core.call(lib.get_dirty_log, "KVM_GET_DIRTY_LOG", self.slot, bitmap, slot=self.slot)
-            return bytes(ffi.buffer(bitmap))
+            yield ffi.buffer(bitmap)
 
     def clear_dirty_log(self, first_page: int, num_pages: int, bitmap: Buffer) -> None:
         """KVM_CLEAR_DIRTY_LOG: starts the log of some pages anew.

@@ -153,13 +153,13 @@ class GuestMemory(Scalars, Closing):
 
     def read(self, offset: int, size: int) -> bytes:
         """A copy of ``size`` bytes at ``offset``."""
-        # The common case at once: the checks by name cost more than a page's copy.
-        if type(offset) is int is type(size) and 0 <= offset <= self._size - size <= self._size:
-            start = self._start + offset
-            try:
+        # The common case at once: checks of types cost more than a page's copy.
+        try:
+            if 0 <= offset <= self._size - size <= self._size:
+                start = self._start + offset
                 return self._map[start : start + size]
-            except ValueError:  # closed: what follows says so
-                pass
+        except (TypeError, ValueError):  # what follows says why
+            pass
         first, last = self._span(offset, check_int("size", size, 0, self._size))
         return self._map[first:last]
 
@@ -178,14 +178,14 @@ class GuestMemory(Scalars, Closing):
 
     def write(self, offset: int, data: Buffer) -> None:
         """Writes ``data``, any contiguous buffer, at ``offset``."""
-        if type(data) is bytes and type(offset) is int and 0 <= offset <= self._size - len(data):
-            start = self._start + offset
-            try:
-                self._map[start : start + len(data)] = data
-            except ValueError:  # closed: what follows says so
-                pass
-            else:
+        try:
+            size = len(data)  # of items: where these are no bytes, mmap notices
+            if 0 <= offset <= self._size - size:
+                start = self._start + offset
+                self._map[start : start + size] = data
                 return
+        except (TypeError, ValueError, IndexError, BufferError):  # what follows says why
+            pass
         with octets("data", data) as source:
             first, last = self._span(offset, len(source))
             self._map[first:last] = source

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-import struct
+from array import array
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,7 +34,7 @@ class RegisterSet:
     Synchronization: any thread, several at a time.
     """
 
-    __slots__ = ("__weakref__", "_free", "_pack", "_wide", "ids")
+    __slots__ = ("__weakref__", "_free", "_plain", "_wide", "ids")
 
     def __init__(self, regs: Iterable[int | str]) -> None:
         """``regs``: ids, or names of :mod:`pykvm.registers`."""
@@ -51,10 +51,8 @@ class RegisterSet:
             if size > 8:
                 self._wide.append((place, offset, size))
                 offset += size
-        #: Puts values into their words, and refuses what does not fit.
-        formats = {1: "B7x", 2: "H6x", 4: "I4x"}
-        form = "".join(formats.get(size, "Q") for size in sizes)
-        self._pack = struct.Struct(f"@{form}").pack_into
+        #: Whether each is a whole word: then an array of words refuses what does not fit.
+        self._plain = all(size == 8 for size in sizes)
 
     def _new_block(self) -> _Block:
         count = len(self.ids)
@@ -84,22 +82,22 @@ class RegisterSet:
 
     def _fill(self, block: _Block, values: Iterable[int]) -> None:
         try:
-            given = list(values)
+            given = values if type(values) is list else list(values)
         except TypeError:
             raise TypeError(f"values must be several, not {type(values).__name__}") from None
         if len(given) != len(self.ids):
             raise ValueError(f"values are {len(given)}; there are {len(self.ids)} registers")
-        if self._wide:
-            given = self._checked(given)
-            for place, offset, size in self._wide:
-                data = given[place].to_bytes(size, "little")
-                block[2][offset : offset + size] = data
-                given[place] = 0
-        try:
-            self._pack(block[2], 0, *given)
-        except (struct.error, TypeError):
-            self._checked(given)
-            raise
+        if self._plain:
+            try:
+                block[2][0:] = array("Q", given)
+                return
+            except (TypeError, OverflowError):
+                pass  # what follows says why
+        given = self._checked(given)
+        for place, offset, size in self._wide:
+            block[2][offset : offset + size] = given[place].to_bytes(size, "little")
+            given[place] = 0
+        block[1][0 : len(given)] = given
 
     def _checked(self, values: list[int]) -> list[int]:
         """Every value, or which of them does not fit."""

@@ -52,7 +52,7 @@ class MemorySlot(DirtyLog, Closing):
     """
 
     __slots__ = (
-        "__weakref__", "_core", "_entered", "_gpa", "_hva", "_log_dirty", "_turn", "_vm",
+        "__weakref__", "_bitmap", "_core", "_entered", "_gpa", "_hva", "_log_dirty", "_turn", "_vm",
         "guest_memfd", "memory", "offset", "readonly", "size", "slot",
     )  # fmt: skip
 
@@ -71,6 +71,7 @@ class MemorySlot(DirtyLog, Closing):
         # Reentrant only so that a signal's handler is refused instead of waiting for itself.
         self._turn = threading.RLock()
         self._entered = False
+        self._bitmap = None
         self.slot = slot = core.take_slot(slot)
         self.memory, self.guest_memfd, self.offset, self.size = backing
         self.readonly = readonly

@@ -124,6 +124,32 @@ int64_t run_to_store(long n, int vcpu, const struct kvm_run *run)
 	LOOP(one_store(vcpu, run));
 }
 
+/* Until the ring of coalesced stores is full, then what waits in it. */
+static int many_stores(int vcpu, const struct kvm_run *run, struct kvm_coalesced_mmio_ring *ring,
+		       uint32_t length)
+{
+	const struct kvm_coalesced_mmio *one;
+	uint32_t first;
+	uint64_t data;
+
+	if (one_store(vcpu, run) < 0)
+		return -1;
+	for (first = ring->first; first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE);
+	     first = (first + 1) % length) {
+		one = &ring->coalesced_mmio[first];
+		memcpy(&data, one->data, sizeof(data));
+		stored += data + one->phys_addr + one->len;
+	}
+	__atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int64_t run_to_full_ring(long n, int vcpu, const struct kvm_run *run,
+			 struct kvm_coalesced_mmio_ring *ring, uint32_t length)
+{
+	LOOP(many_stores(vcpu, run, ring, length));
+}
+
 int64_t copy(long n, void *to, const void *from, size_t size)
 {
 	/* Without the barrier a compiler may leave out what nobody reads. */

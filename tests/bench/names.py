@@ -20,7 +20,7 @@ from tinyvm import vgic_frames
 import pykvm
 from pykvm import Cap, EventFd, GuestMemory, Kvm, MmioWrite, RegisterSet, Vcpu, reg_id
 from pykvm._native import ffi, lib
-from tests.bench.rows import DENSITIES, SIZES, STORES
+from tests.bench.rows import DENSITIES, RING, SIZES, STORES
 from tests.kvm.machines import DOORBELL_GPA, KNOCK, MEMORY_GPA, Guest, Machine
 
 # The two SPIs are not one: a pin that is driven both ways would keep the other's state.
@@ -66,6 +66,18 @@ def _address(buffer: Any) -> int:
 
 def _device(gpa: int, data: bytes) -> None:
     """A device model that does nothing."""
+
+
+def drained(page: memoryview, offset: int) -> list[tuple[int, bytes]]:
+    """The stores that wait in a ring, in Python alone; nobody else drains it."""
+    first, last = struct.unpack_from("=II", page, offset)
+    stores = []
+    while first != last:
+        gpa, size, data = struct.unpack_from("=QI4x8s", page, offset + 8 + 24 * first)
+        stores.append((gpa, data[:size]))
+        first = (first + 1) % RING
+    struct.pack_into("=I", page, offset, first)
+    return stores
 
 
 def list_pages(bitmap: Any) -> list[int]:
@@ -132,6 +144,7 @@ def _today() -> dict[str, Any]:
         "read_register": read_register,
         "write_register": write_register,
         "list_pages": list_pages,
+        "drained": drained,
         "device": _device,
         "value": value,
         "address": address,
@@ -242,6 +255,16 @@ def _bell_names(undo: ExitStack) -> dict[str, Any]:
     return _run_names("bell", machine.vcpu, undo)
 
 
+def _coalesced_names(undo: ExitStack) -> dict[str, Any]:
+    """A guest whose stores wait in a ring until that is full."""
+    machine = undo.enter_context(Machine(KNOCK))
+    machine.vm.register_coalesced_mmio(DOORBELL_GPA, 1)
+    names = _run_names("coal", machine.vcpu, undo)
+    offset = mmap.PAGESIZE * machine.kvm.check_extension(Cap.COALESCED_MMIO)
+    names |= {"coal_offset": offset, "coal_ring_address": names["coal_run"] + offset}
+    return names | {"coal_length": RING}
+
+
 @contextmanager
 def open_names() -> Iterator[Mapping[str, Any]]:
     """Everything that the statements name."""
@@ -258,7 +281,7 @@ def open_names() -> Iterator[Mapping[str, Any]]:
             **_today(),
             **_wrappers(),
         }
-        names |= _run_names("knock", knock.vcpu, undo)
+        names |= _run_names("knock", knock.vcpu, undo) | _coalesced_names(undo)
         names |= _memory_names(undo) | _bitmap_names()
         if platform.machine() == "aarch64":
             names |= _arm64_names(kvm, undo) | _bell_names(undo)

@@ -42,6 +42,20 @@ def test_a_log_has_what_was_written_since_the_last(machine: Make) -> None:
         assert bitmap_runs(made.slot.get_dirty_log()) == []
 
 
+@pytest.mark.covers("vm KVM_GET_DIRTY_LOG")
+def test_a_log_as_runs_and_as_pages(machine: Make) -> None:
+    made = machine(WRITE, log_dirty=True)
+    assert made.slot.dirty_runs() == []
+    assert made.vcpu.run() == WROTE
+    with pytest.raises(ValueError, match="merge_gap"):
+        made.slot.dirty_runs(-1)  # and the log is still there
+    first = made.slot.dirty_runs()
+    assert made.vcpu.run() == WROTE
+    second = made.slot.dirty_pages()
+    assert made.slot.dirty_runs() == []
+    assert (first, second.tolist()) == (FIRST_PAGE, [0]), "both stand alone"
+
+
 def test_a_log_has_whole_words(vm: VM, large: GuestMemory) -> None:
     slot = vm.add_memory(FREE_GPA, large, log_dirty=True)
     assert slot.pages == PAGES
@@ -107,6 +121,7 @@ def test_a_range_is_cleared(vm: VM, large: GuestMemory) -> None:
     assert bitmap_runs(slot.get_dirty_log()) == [(0, PAGES)]
     slot.clear_dirty_log(64, 64, b"\xf0" + bytes(7))
     assert bitmap_runs(slot.get_dirty_log()) == [(0, 68), (72, PAGES - 72)]
+    assert slot.dirty_runs(merge_gap=4) == [(0, PAGES)]
     slot.clear_dirty_log(128, 2, b"\xff" * 8)  # up to the end, which is no multiple of 64
     assert bitmap_runs(slot.get_dirty_log()) == [(0, 68), (72, 128 - 72)]
 

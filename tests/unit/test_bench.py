@@ -30,6 +30,7 @@ _OWNERS = {
     "vm": pykvm.VM,
     "vcpu": pykvm.Vcpu,
     "knock": pykvm.Vcpu,
+    "coal": pykvm.Vcpu,
     "bell": pykvm.Vcpu,
     "vgic": pykvm.VgicV3,
     "irqfd": pykvm.Irqfd,
@@ -96,7 +97,7 @@ def test_rows_time_what_is_public(row: Row) -> None:
             found += 1
         elif isinstance(call, ast.Name) and call.id in pykvm.__all__ and call.id.islower():
             found += 1
-    assert found == 1
+    assert found >= 1
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

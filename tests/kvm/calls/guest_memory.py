@@ -44,6 +44,8 @@ CALLS: list[Call] = [
     ),
     Call("MemorySlot.close", "slot", closed=None),
     Call("MemorySlot.closed", "slot", closed=None),
+    Call("MemorySlot.dirty_pages", "logged"),
+    Call("MemorySlot.dirty_runs", "logged", {"merge_gap": (0, Int(0, U32))}),
     Call("MemorySlot.get_dirty_log", "logged"),
     Call("MemorySlot.gpa", "slot", closed=None),
     Call("MemorySlot.log_dirty", "slot", closed=None),

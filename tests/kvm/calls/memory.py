@@ -27,7 +27,10 @@ CALLS: list[Call] = [
     Call(
         "GuestMemory.read",
         "memory",
-        {"offset": (0, Int(0, MEMORY_SIZE)), "size": (16, Int(0, MEMORY_SIZE))},
+        {
+            "offset": (0, Int(0, MEMORY_SIZE, bools=True)),
+            "size": (16, Int(0, MEMORY_SIZE, bools=True)),
+        },
     ),
     Call("GuestMemory.size", "memory", closed=None),
     Call(
@@ -38,6 +41,6 @@ CALLS: list[Call] = [
     Call(
         "GuestMemory.write",
         "memory",
-        {"offset": (0, Int(0, MEMORY_SIZE)), "data": (b"bytes", Buffer())},
+        {"offset": (0, Int(0, MEMORY_SIZE, bools=True)), "data": (b"bytes", Buffer())},
     ),
 ]
