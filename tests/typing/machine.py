@@ -118,9 +118,11 @@ def memory(vm: VM) -> None:
     runs: list[tuple[int, int]] = pykvm.bitmap_runs(log, 8)
     pages: memoryview = pykvm.bitmap_pages(log)
     count: int = pykvm.bitmap_count(log)
+    kept: list[tuple[int, int]] = slot.dirty_runs(merge_gap=8)
+    kept_pages: memoryview = slot.dirty_pages()
     places: list[int] = [slot.slot, slot.gpa, slot.size, slot.offset]
     flags: list[bool] = [slot.readonly, slot.closed, plain.closed]
-    print(of_file, words, runs, pages, count, places, flags, slot.memory)
+    print(of_file, words, runs, pages, kept, kept_pages, count, places, flags, slot.memory)
     slot.close()
     plain.close()
 

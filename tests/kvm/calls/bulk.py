@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from tests.kvm.calls.table import ATTRIBUTE, REG, U32, U64, X0, Call
+from tests.kvm.calls.table import REG, U32, U64, X0, Call
 from tests.kvm.kinds import Buffer, Int, Several
 from tests.kvm.machines import MEMORY_SIZE
 
 _BITMAP = (b"\x06" + bytes(7), Buffer())
 _REGS = ([X0], Several(REG))
 #: The quick way takes a bool for the number that it is.
+_ATTRIBUTE = {"group": (99, Int(0, U32, bools=True)), "attr": (0, Int(0, U64, bools=True))}
 _PLACE = {
     "offset": (8, Int(0, MEMORY_SIZE - 8, bools=True)),
     "size": (8, Int(1, 8, bools=True)),
@@ -17,7 +18,7 @@ _PLACE = {
 _NUMBER = {**_PLACE, "value": (5, Int(0, U64, bools=True))}
 
 CALLS: list[Call] = [
-    Call("Device.get_device_attr_number", "device", ATTRIBUTE),
+    Call("Device.get_device_attr_number", "device", _ATTRIBUTE),
     Call("GuestMemory.load", "memory", _PLACE),
     Call("GuestMemory.load_acquire", "memory", _PLACE),
     Call(
@@ -31,7 +32,7 @@ CALLS: list[Call] = [
     Call("GuestMemory.store", "memory", _NUMBER),
     Call("GuestMemory.store_release", "memory", _NUMBER),
     Call("RegisterSet", "", {"regs": _REGS}),
-    Call("Vcpu.get_device_attr_number", "vcpu", ATTRIBUTE),
+    Call("Vcpu.get_device_attr_number", "vcpu", _ATTRIBUTE),
     Call("Vcpu.get_regs", "vcpu", {"regs": _REGS}),
     Call(
         "Vcpu.set_regs",
