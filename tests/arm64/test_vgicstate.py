@@ -12,7 +12,7 @@ from guests import arguments
 from snapshot import save_gic
 from tinyvm import TinyVm, vgic_frames
 
-from pykvm import Kvm, KvmBusyError, Vgic, VgicState, VgicV2, VgicV3
+from pykvm import VM, Kvm, KvmBusyError, VcpuFeature, Vgic, VgicState, VgicV2, VgicV3
 from tests.arm64.gics import Placed, each_gic, elsewhere
 from tests.arm64.spis import INTID, Tiny, arrives, ready
 
@@ -280,3 +280,20 @@ def test_more_priority_bits_than_there_are(tiny: Tiny) -> None:
     cpu = cpu._replace(interface=tuple(interface.items()))
     with pytest.raises(ValueError, match="priority bits is 8 in it"):
         machine.vgic.restore(state._replace(cpus=(cpu,)))
+
+
+@pytest.mark.needs("el2")
+def test_a_guest_hypervisors_own_interrupts_belong_to_the_state(vm: VM) -> None:
+    vm.create_vcpu(0).arm_vcpu_init([VcpuFeature.PSCI_0_2, VcpuFeature.HAS_EL2])
+    vgic = vm.create_vgic(3)
+    assert isinstance(vgic, VgicV3)
+    small(vgic)
+    vgic.set_cpu_sysreg("ICH_LR3_EL2", 1 << 62 | 40)
+    state = vgic.save()
+    assert dict(state.cpus[0].interface)["ICH_LR3_EL2"] == 1 << 62 | 40
+    vgic.set_cpu_sysreg("ICH_LR3_EL2", 0)
+    assert state.diff(vgic.save()) == [
+        "cpu 0x0: ICH_LR3_EL2 0x4000000000000028 -> 0x0",
+    ]
+    vgic.restore(state)
+    assert vgic.save() == state

@@ -93,12 +93,15 @@ def soak() -> list[Part]:
 
 def migrate() -> list[Part]:
     """Machines that move with interrupts in flight, a hundred times, each time to a new process."""
-    words = ("tests/arm64/test_migration.py", "--generations", "100", "--host", "lab")
+    words = ("tests/arm64/test_migration.py", "-k", "new_processes", "--generations", "100")
     hosts = (Shape(cold=True), Shape(cpu="cortex-a57", gic=2, kernel="6.1", cold=True))
     return [
-        _tests(f"migrate {shape}", *words, f"--lab={lab_words(shape)}", shape=shape, by_name=True)
+        _tests(
+            f"migrate {shape}", *words, "--host", "lab", f"--lab={lab_words(shape)} --timeout 3600",
+            shape=shape, by_name=True,
+        )
         for shape in hosts
-    ]
+    ]  # fmt: skip
 
 
 def bench() -> list[Part]:
