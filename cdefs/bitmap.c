@@ -45,6 +45,11 @@ static inline uint64_t word_at(const char *bitmap, uint64_t at)
 
 static inline uint32_t *put_pages(uint32_t *next, uint64_t word, uint32_t page)
 {
+	if (!~word) {
+		for (uint32_t bit = 0; bit < 64; bit++)
+			next[bit] = page + bit;
+		return next + 64;
+	}
 	for (; word; word &= word - 1) {
 		*next++ = page + (uint32_t)__builtin_ctzll(word);
 		/* Else gcc counts the word's bits to know where `next` ends, which it knows already. */
@@ -67,12 +72,6 @@ API uint32_t walk_pages(struct pykvm_walk *walk)
 
 		if (!(a | b | c | d))
 			continue;
-		if (!~(a & b & c & d)) {
-			for (uint32_t bit = 0; bit < 4 * 64; bit++)
-				next[bit] = page + bit;
-			next += 4 * 64;
-			continue;
-		}
 		next = put_pages(next, a, page);
 		next = put_pages(next, b, page + 64);
 		next = put_pages(next, c, page + 128);
