@@ -26,7 +26,7 @@ _FORMS = (
     _Form("bound", "bound: no method between", "#60a5fa", 4),
     _Form("pykvm", "pykvm", "#1d4ed8", 5.5),
 )
-_LEFT, _COST, _PLOT, _PLOT_END = 24, 292, 320, 700
+_LEFT, _COST, _PLOT, _PLOT_END = 24, 292, 320, 684
 _COLUMNS = {"pykvm": 754, "bound": 810, "standard": 874, "ctypes": 936}
 _HEADS = {"pykvm": "pykvm", "bound": "bound", "standard": "standard", "ctypes": "ctypes"}
 _WIDTH, _ROW, _TOP = 960, 24, 118

@@ -30,8 +30,8 @@ class Result:
 
     @property
     def dear(self) -> list[str]:
-        """The forms that cost more than promised."""
-        return [form for form, most in self.ceilings.items() if self.ratios[form] > most]
+        """The forms that cost more than promised, which was promised to two decimals."""
+        return [form for form, most in self.ceilings.items() if round(self.ratios[form], 2) > most]
 
     @property
     def broken(self) -> list[str]:
