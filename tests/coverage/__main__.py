@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the table of the last whole run into README.md: `python -m tests.coverage`."""
+"""Puts the table of each host's latest run into README.md: `python -m tests.coverage`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.coverage.kept import KEPT, README
 
 
 def main() -> int:
-    """Rewrites README.md; 1 where no whole run has left its results."""
-    if not KEPT.exists():
-        print("no results: run `make test` first, all of it", file=sys.stderr)
+    """Rewrites README.md; 1 where a host has left no results."""
+    coverage, missing = collect.load(KEPT)
+    if missing:
+        print(f"no results of {', '.join(missing)}: run `make test` first", file=sys.stderr)
         return 1
-    coverage = collect.load(KEPT)
     text = README.read_text(encoding="utf-8")
     README.write_text(render.replaced(text, coverage), encoding="utf-8")
     for row in collect.gaps(coverage):

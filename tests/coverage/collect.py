@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.coverage.rows import ROWS
-from tests.lab.shapes import Shape
+from tests.lab.shapes import ALL_SHAPES, Shape
 
-__all__ = ["Coverage", "Proof", "Survivor", "gaps", "load", "save"]
+__all__ = ["Coverage", "Proof", "gaps", "gather", "host_name", "load", "save"]
 
 
 class Proof(NamedTuple):
@@ -19,14 +19,6 @@ class Proof(NamedTuple):
 
     test: str
     hosts: tuple[str, ...]
-
-
-class Survivor(NamedTuple):
-    """A test that passed although a row's call did nothing."""
-
-    row: str
-    test: str
-    host: str
 
 
 Coverage = Mapping[str, tuple[Proof, ...]]
@@ -64,16 +56,23 @@ def gaps(coverage: Coverage) -> list[str]:
     return [row for row in ROWS if not coverage.get(row)]
 
 
-def save(coverage: Coverage, path: Path) -> None:
-    """Keeps it for the table in README.md."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(coverage, indent=1), encoding="utf-8")
+def save(shape: Shape | None, proven: Mapping[str, Iterable[str]], folder: Path) -> None:
+    """Keeps what one host's tests have proven, for the table in README.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = host_name(shape) if shape else "any"
+    (folder / f"{name}.json").write_text(json.dumps(proven, indent=1), encoding="utf-8")
 
 
-def load(path: Path) -> Coverage:
-    """What was kept."""
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        row: tuple(Proof(test, tuple(hosts)) for test, hosts in proofs)
-        for row, proofs in kept.items()
-    }
+def load(folder: Path) -> tuple[Coverage, list[str]]:
+    """What was kept, of every host's latest run; and the hosts that have left nothing."""
+    told: list[tuple[Shape | None, Mapping[str, Iterable[str]]]] = []
+    missing = []
+    for shape in (None, *ALL_SHAPES):
+        name = host_name(shape) if shape else "any"
+        try:
+            text = (folder / f"{name}.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            missing.append(name)
+        else:
+            told.append((shape, json.loads(text)))
+    return gather(told), missing

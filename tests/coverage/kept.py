@@ -6,5 +6,5 @@ from __future__ import annotations
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-KEPT = TOP / "build/tests/coverage.json"
+KEPT = TOP / "build/tests/proven"
 README = TOP / "README.md"

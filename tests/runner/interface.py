@@ -13,12 +13,18 @@ from tests.runner.process import Process
 
 def judge(processes: Sequence[Process]) -> list[str]:
     """What is wrong with the table. Nothing is asked of a run that lacks a host of the suite."""
-    everyday = [process for process in processes if not process.part.by_name]
-    hosts = {collect.host_name(each.part.shape) for each in everyday if each.part.shape}
-    if {collect.host_name(shape) for shape in ALL_SHAPES} - hosts:
+    everyday = [each for each in processes if each.part.is_tests and not each.part.by_name]
+    told = []
+    for process in everyday:
+        shape, proven = process.part.shape, process.tally.proven
+        if shape is not None or process.part.name == "unit":
+            collect.save(shape, proven, KEPT)
+            told.append((shape, proven))
+    if {None, *map(collect.host_name, ALL_SHAPES)} - {
+        collect.host_name(shape) if shape else None for shape, _ in told
+    }:
         return []
-    coverage = collect.gather((each.part.shape, each.tally.proven) for each in everyday)
-    collect.save(coverage, KEPT)
+    coverage = collect.gather(told)
     troubles = [f"no test proves the row {row!r}" for row in collect.gaps(coverage)]
     text = README.read_text(encoding="utf-8")
     if not troubles and render.replaced(text, coverage) != text:
