@@ -14,10 +14,13 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from pykvm import VM, Cap, DeviceType, Kvm, KvmError, VcpuFeature
 
+#: A kernel and a first file system for guests; the lab brings them for the tests that want them.
+GUEST = Path("/guest/Image")
 _NO_KVM = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENXIO)
 #: ENOENT: a bit that this kernel does not know.
 _NO_FEATURE = (errno.EINVAL, errno.ENODEV, errno.ENOENT)
@@ -266,6 +269,7 @@ PROPERTIES = {
         "huge pages can be split ahead of dirty logging",
         lambda: _knows(lambda vm: vm.enable_arm_eager_split_chunk_size(0)),
     ),
+    "linux_guest": Property("a Linux for guests lies in /guest", lambda: GUEST.exists()),
     "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
     "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),
     "pages_16k": Property("the host's pages are 16 KiB", lambda: mmap.PAGESIZE == 16 << 10),
