@@ -19,11 +19,16 @@ from minivmm.bus import Bus
 from minivmm.cpus import Cpus
 from minivmm.devicetree import Board
 from minivmm.endings import BadInput, Ending, Outcome
-from minivmm.events import EventLoop
+from minivmm.events import EventLoop, LoopThread
 from minivmm.lines import LevelIrqfd
 from minivmm.pl011 import Pl011
 from minivmm.ram import Ram
-from minivmm.terminal import Terminal
+from minivmm.terminal import Receiver, Terminal
+from minivmm.virtio.attach import Slots
+from minivmm.virtio.blk import Blk
+from minivmm.virtio.console import Console
+from minivmm.virtio.disk import Disk
+from minivmm.virtio.rng import Rng
 
 from pykvm import GuestMemory, Kvm, KvmError
 
@@ -34,9 +39,11 @@ def main() -> int:
         kernel = image.load_kernel(given.kernel, flat=given.flat)
         initrd = image.load_initrd(given.initrd) if given.initrd else None
         ending = Ending.RESET
-        with Terminal() as terminal:
+        with ExitStack() as undo:
+            disks = [undo.enter_context(Disk(*words)) for words in given.disk]
+            terminal = undo.enter_context(Terminal())
             while ending is Ending.RESET:
-                ending = live(given, kernel, initrd, terminal)
+                ending = live(given, kernel, initrd, disks, terminal)
                 if given.no_reboot:
                     break
     except BadInput as what:
@@ -49,7 +56,11 @@ def main() -> int:
 
 
 def live(
-    given: argparse.Namespace, kernel: image.Kernel, initrd: bytes | None, terminal: Terminal
+    given: argparse.Namespace,
+    kernel: image.Kernel,
+    initrd: bytes | None,
+    disks: list[Disk],
+    terminal: Terminal,
 ) -> Ending:
     """One life, from power-on to power-off or reset."""
     with ExitStack() as undo:
@@ -61,6 +72,8 @@ def live(
 
         # 1. Memory, and what lies in it at the start.
         memory = GuestMemory(given.memory)
+        undo.callback(memory.close)
+        undo.callback(vm.close)  # whose slot lets go of the memory first
         vm.add_memory(layout.RAM, memory)
         ram = Ram(layout.RAM, memory.view())
         undo.callback(ram.close)
@@ -78,7 +91,20 @@ def live(
         line = LevelIrqfd(vm, layout.UART_INTID, loop)
         uart = Pl011(line, terminal.send, terminal.more)
         bus.add("UART", given.uart_address, layout.UART_SIZE, uart)
-        terminal.connect(uart, loop, quit=lambda: outcome.end(Ending.QUIT))
+        slots = Slots(vm, bus, ram)
+        undo.callback(slots.close)
+        for number, disk in enumerate(disks):
+            thread = LoopThread(f"disk {number}", outcome.fail)
+            slots.attach(f"disk {number}", Blk(disk, f"disk{number}"), thread.loop)
+            undo.callback(thread.close)
+            thread.start()
+        if given.rng:
+            slots.attach("rng", Rng(), loop)
+        typed_to: Receiver = uart
+        if given.console == "virtio":
+            typed_to = Console(terminal.send, terminal.more)
+            slots.attach("console", typed_to, loop)
+        terminal.connect(typed_to, loop, quit=lambda: outcome.end(Ending.QUIT))
 
         # 5. The device tree tells the guest of all this.
         tree = devicetree.build(
@@ -88,6 +114,7 @@ def live(
                 gic=controller,
                 uart=given.uart,
                 uart_address=given.uart_address,
+                virtio_slots=slots.used,
                 command_line=given.append,
                 initrd=placed.initrd,
                 seed=os.urandom(64),

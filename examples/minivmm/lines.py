@@ -23,9 +23,14 @@ class Level(Protocol):
     def set_level(self, level: bool) -> None: ...
 
 
-def edge(vm: VM, intid: int) -> Edge:
-    """A line of which each signal is one interrupt: a plain irqfd, whose trigger is the line."""
-    return vm.irqfd(intid=intid).trigger
+class EdgeIrqfd:
+    """A line of which each signal is one interrupt."""
+
+    __slots__ = ("irqfd", "signal")
+
+    def __init__(self, vm: VM, intid: int) -> None:
+        self.irqfd = vm.irqfd(intid=intid)
+        self.signal = self.irqfd.inject  # one write to the eventfd that KVM waits for
 
 
 class LevelIrqfd:

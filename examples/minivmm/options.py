@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from minivmm.endings import BadInput
 from minivmm.layout import MIB, UART
@@ -62,6 +62,17 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="GICv2, GICv3, GICv3 with ITS (default: the most that the host has)",
     )
 
+    devices = parser.add_argument_group("virtio devices")
+    devices.add_argument(
+        "--disk",
+        type=_disk,
+        action="append",
+        default=[],
+        metavar="FILE[,ro]",
+        help="a raw image, whole sectors of 512 bytes: /dev/vda, then /dev/vdb",
+    )
+    devices.add_argument("--rng", action="store_true", help="random numbers from this host")
+
     serial = parser.add_argument_group("the console")
     serial.add_argument("--uart", choices=("pl011", "16550"), default="pl011", help="(pl011)")
     serial.add_argument(
@@ -88,6 +99,18 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     if options.uart_address % 0x1000:
         raise BadInput(f"--uart-address {options.uart_address:#x} is no multiple of 0x1000")
     return options
+
+
+class DiskWords(NamedTuple):
+    path: Path
+    read_only: bool
+
+
+def _disk(text: str) -> DiskWords:
+    path, comma, access = text.rpartition(",")
+    if comma and access in ("ro", "rw"):
+        return DiskWords(Path(path), access == "ro")
+    return DiskWords(Path(text), False)
 
 
 def _size(text: str) -> int:

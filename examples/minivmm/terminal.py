@@ -63,7 +63,7 @@ class Terminal:
             termios.tcsetattr(self._in, termios.TCSADRAIN, self._before)
             self._before = None
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """What the guest prints. Where nobody reads stdout any more, it is dropped."""
         rest = memoryview(data)
         while rest:
