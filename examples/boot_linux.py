@@ -15,15 +15,18 @@ import sys
 from contextlib import ExitStack
 
 from minivmm import devicetree, gic, image, layout, options
-from minivmm.bus import Bus
+from minivmm.bus import Bus, Device
 from minivmm.cpus import Cpus
 from minivmm.devicetree import Board
 from minivmm.endings import BadInput, Ending, Outcome
 from minivmm.events import EventLoop, LoopThread
 from minivmm.lines import LevelIrqfd
 from minivmm.pl011 import Pl011
+from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
+from minivmm.stats import Stats
 from minivmm.terminal import Receiver, Terminal
+from minivmm.uart16550 import Uart16550
 from minivmm.virtio.attach import Slots
 from minivmm.virtio.blk import Blk
 from minivmm.virtio.console import Console
@@ -31,6 +34,8 @@ from minivmm.virtio.disk import Disk
 from minivmm.virtio.rng import Rng
 
 from pykvm import GuestMemory, Kvm, KvmError
+
+UARTS: dict[str, type[Pl011 | Uart16550]] = {"pl011": Pl011, "16550": Uart16550}
 
 
 def main() -> int:
@@ -40,7 +45,10 @@ def main() -> int:
         initrd = image.load_initrd(given.initrd) if given.initrd else None
         ending = Ending.RESET
         with ExitStack() as undo:
-            disks = [undo.enter_context(Disk(*words)) for words in given.disk]
+            disks = [
+                undo.enter_context(Disk(words.path, read_only=words.read_only))
+                for words in given.disk
+            ]
             terminal = undo.enter_context(Terminal())
             while ending is Ending.RESET:
                 ending = live(given, kernel, initrd, disks, terminal)
@@ -68,7 +76,8 @@ def live(
         undo.callback(loop.close)
         outcome = Outcome(loop.stop)
         kvm = undo.enter_context(Kvm())
-        vm = undo.enter_context(kvm.create_vm())
+        bits = (layout.RAM + given.memory - 1).bit_length()
+        vm = undo.enter_context(kvm.create_vm(ipa_bits=bits if bits > 40 else 0))
 
         # 1. Memory, and what lies in it at the start.
         memory = GuestMemory(given.memory)
@@ -79,18 +88,23 @@ def live(
         undo.callback(ram.close)
         placed = image.place(ram, kernel, initrd)
 
-        # 2. CPUs, all of them before the GIC.
+        # 2. CPUs, all of them before the interrupt controller, which serves so many and no more.
+        controller = gic.choose(vm, given.gic, given.cpus)
         cpus = Cpus(vm, given.cpus)
 
         # 3. The interrupt controller; lines can be bound to it from here on.
-        controller = gic.choose(vm, given.gic, len(cpus))
         gic.make(vm, controller)
 
         # 4. Devices: each gets its line, and its place on the bus.
         bus = Bus(strict=given.strict)
-        line = LevelIrqfd(vm, layout.UART_INTID, loop)
-        uart = Pl011(line, terminal.send, terminal.more)
+        for claimed in (("memory", ram.start, ram.size), *controller.frames):
+            bus.keep_clear(*claimed)
+        uart_line = LevelIrqfd(vm, layout.UART_INTID, loop)
+        uart = UARTS[given.uart](uart_line, terminal.send, terminal.more)
         bus.add("UART", given.uart_address, layout.UART_SIZE, uart)
+        rtc_line = LevelIrqfd(vm, layout.RTC_INTID, loop)
+        rtc = Pl031(rtc_line, lambda seconds: loop.call_later(seconds, rtc.ring))
+        bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)
         slots = Slots(vm, bus, ram)
         undo.callback(slots.close)
         for number, disk in enumerate(disks):
@@ -125,9 +139,17 @@ def live(
             given.dtb_dump.write_bytes(tree)
 
         # 6. It runs: vCPUs in their threads, everything else here.
-        signal.signal(signal.SIGTERM, lambda *_: outcome.end(Ending.TERMINATED))
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: outcome.end(Ending(128 + number)))
+        front: Device = bus
+        if given.stats:
+            lines = {"UART": uart_line.line, "RTC": rtc_line.line}
+            front = stats = Stats(bus, slots.transports, lines)
+            undo.callback(stats.close)
+            if given.stats == "live":
+                stats.show_live()
         undo.callback(cpus.stop)
-        cpus.start(placed.entry, placed.tree, bus, outcome)
+        cpus.start(placed.entry, placed.tree, front, outcome)
         loop.run()
 
     if outcome.failure:

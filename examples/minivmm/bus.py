@@ -39,15 +39,24 @@ class Bus:
     def __init__(self, *, strict: bool = False) -> None:
         self._strict = strict
         self._ranges: list[Range] = []
+        self._claimed: dict[str, tuple[int, int]] = {}
         #: By the page, since no two devices share an address but some share a page.
         self._pages: dict[int, list[Range]] = {}
         self.unclaimed: Counter[str] = Counter()
 
+    def keep_clear(self, name: str, start: int, size: int) -> None:
+        """What KVM itself serves: memory, the interrupt controller."""
+        self._claim(name, start, start + size)
+
+    def _claim(self, name: str, start: int, end: int) -> None:
+        for other, (first, last) in self._claimed.items():
+            if start < last and first < end:
+                raise BadInput(f"{name} at {start:#x} overlaps {other} at {first:#x}")
+        self._claimed[name] = start, end
+
     def add(self, name: str, start: int, size: int, device: Device) -> None:
         new = Range(name, start, start + size, device)
-        for old in self._ranges:
-            if new.start < old.end and old.start < new.end:
-                raise BadInput(f"{name} at {start:#x} overlaps {old.name} at {old.start:#x}")
+        self._claim(name, start, start + size)
         self._ranges.append(new)
         for page in range(new.start >> 12, (new.end - 1 >> 12) + 1):
             self._pages.setdefault(page, []).append(new)

@@ -7,10 +7,9 @@ The first one starts; the guest starts the others, by PSCI, which KVM serves in 
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterable
 
-from minivmm.bus import Bus, Unclaimed
+from minivmm.bus import Device, Unclaimed
 from minivmm.endings import Ending, Outcome
 from pykvm import (
     VM,
@@ -26,6 +25,8 @@ from pykvm import (
 
 #: PSTATE at the kernel's entry: EL1 with its own stack, all interrupts masked.
 _EL1H_MASKED = 0x3C5
+#: Seconds for a vCPU's thread to end.
+_PATIENCE = 5
 _AFFINITY = 0xFF_00FF_FFFF
 
 
@@ -34,7 +35,6 @@ class Cpus:
         self._vcpus = [vm.create_vcpu(number) for number in range(count)]
         self._threads: list[threading.Thread] = []
         self._stopping = False
-        self.exits: Counter[str] = Counter()
         for number, vcpu in enumerate(self._vcpus):
             asleep = [VcpuFeature.POWER_OFF] if number else []
             vcpu.arm_vcpu_init([VcpuFeature.PSCI_0_2, *features, *asleep])
@@ -42,15 +42,12 @@ class Cpus:
     def __len__(self) -> int:
         return len(self._vcpus)
 
-    def __iter__(self) -> Iterable[Vcpu]:
-        return iter(self._vcpus)
-
     @property
     def affinities(self) -> list[int]:
         """How the guest addresses each CPU: the affinity fields of its MPIDR_EL1."""
         return [vcpu.get_one_reg("mpidr_el1") & _AFFINITY for vcpu in self._vcpus]
 
-    def start(self, entry: int, tree: int, bus: Bus, outcome: Outcome) -> None:
+    def start(self, entry: int, tree: int, bus: Device, outcome: Outcome) -> None:
         """The first CPU at ``entry``, with x0 = ``tree``, and the boot protocol's zeros."""
         first = self._vcpus[0]
         first.set_one_reg("pc", entry)
@@ -58,13 +55,17 @@ class Cpus:
         for number in range(4):
             first.set_one_reg(f"x{number}", tree if number == 0 else 0)
         for vcpu in self._vcpus:
+            # A daemon: one that waits for a stdout that nobody reads must not hold up the end.
             thread = threading.Thread(
-                target=self._run, args=(vcpu, bus, outcome), name=f"vCPU {vcpu.vcpu_id}"
+                target=self._run,
+                args=(vcpu, bus, outcome),
+                name=f"vCPU {vcpu.vcpu_id}",
+                daemon=True,
             )
             thread.start()
             self._threads.append(thread)
 
-    def _run(self, vcpu: Vcpu, bus: Bus, outcome: Outcome) -> None:
+    def _run(self, vcpu: Vcpu, bus: Device, outcome: Outcome) -> None:
         try:
             ending, why = self._until_the_end(vcpu, bus)
         except Unclaimed as access:
@@ -77,7 +78,7 @@ class Cpus:
         if ending is not None:
             outcome.end(ending, why)
 
-    def _until_the_end(self, vcpu: Vcpu, bus: Bus) -> tuple[Ending | None, str]:
+    def _until_the_end(self, vcpu: Vcpu, bus: Device) -> tuple[Ending | None, str]:
         """The loop. An interrupted vCPU goes on, unless all of them are to stop."""
         run, reply, load, store = vcpu.run, vcpu.mmio_reply, bus.read, bus.write
         while True:
@@ -102,7 +103,7 @@ class Cpus:
         for vcpu, thread in zip(self._vcpus, self._threads, strict=False):
             if thread.is_alive():
                 vcpu.kick()
-            thread.join()
+            thread.join(_PATIENCE)
 
 
 def _pc(vcpu: Vcpu) -> str:

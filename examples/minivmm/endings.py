@@ -24,6 +24,8 @@ class Ending(enum.Enum):
     BAD_INPUT = 2
     RESET = 3
     QUIT = 4
+    HANGUP = 129
+    INTERRUPTED = 130
     TERMINATED = 143
 
 
@@ -33,7 +35,7 @@ class Outcome:
     def __init__(self, wake: Callable[[], None]) -> None:
         """``wake`` makes the main thread look."""
         self._wake = wake
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come in between
         self.ending: Ending | None = None
         self.why = ""
         self.failure: BaseException | None = None

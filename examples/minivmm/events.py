@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,7 +26,7 @@ class HasFileno(Protocol):
 class EventLoop:
     """Calls functions when descriptors become readable, in the thread that is inside run().
 
-    Synchronization: watch(), unwatch() and stop() from any thread.
+    Synchronization: run() and close() from one thread, everything else from any.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class EventLoop:
         self._reactions: dict[int, Callable[[], object]] = {}
         self._wake = EventFd()
         self._stopping = False
+        self._due: tuple[float, Callable[[], object]] | None = None
         self.watch(self._wake, self._wake.read)
 
     def watch(self, source: HasFileno, react: Callable[[], object], how: int = EDGE) -> None:
@@ -43,14 +45,23 @@ class EventLoop:
         if self._reactions.pop(source.fileno(), None):
             self._epoll.unregister(source.fileno())
 
+    def call_later(self, seconds: float | None, react: Callable[[], object]) -> None:
+        """Once, after so many seconds, in place of what was asked for before; None: never."""
+        self._due = None if seconds is None else (time.monotonic() + seconds, react)
+        self._wake.signal()
+
     def run(self) -> None:
         """Until stop(). What a function raises comes out of here."""
         reactions = self._reactions
         poll = self._epoll.poll
         while not self._stopping:
-            for fd, _ in poll():
+            due = self._due
+            for fd, _ in poll(None if due is None else max(0.0, due[0] - time.monotonic())):
                 if react := reactions.get(fd):
                     react()
+            if due is not None and due is self._due and time.monotonic() >= due[0]:
+                self._due = None
+                due[1]()
 
     def stop(self) -> None:
         self._stopping = True

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from minivmm.endings import BadInput
-from minivmm.layout import GICC, GICD, GICR, GICR_ROOM, ITS, MORE_GICR
+from minivmm.layout import GICC, GICD, GICR, GICR_ROOM, GICR_SIZE, ITS, ITS_SIZE, KIB, MORE_GICR
 from pykvm import VM, DeviceType, VgicV2, VgicV3
 
 _MOST_CPUS = {2: 8, 3: 512}
@@ -18,6 +19,17 @@ class Gic(NamedTuple):
     version: int
     redistributors: list[tuple[int, int]]
     has_its: bool
+
+    @property
+    def frames(self) -> Iterator[tuple[str, int, int]]:
+        """What it takes of the address space: name, address, size."""
+        yield "the GIC", GICD, 64 * KIB
+        if self.version == 2:
+            yield "the GIC's CPU interface", GICC, 64 * KIB
+        for number, (address, count) in enumerate(self.redistributors):
+            yield f"redistributors {number}", address, count * GICR_SIZE
+        if self.has_its:
+            yield "the ITS", ITS, ITS_SIZE
 
 
 def choose(vm: VM, wanted: str | None, cpus: int) -> Gic:

@@ -42,10 +42,10 @@ class LevelIrqfd:
 
     def __init__(self, vm: VM, intid: int, loop: EventLoop) -> None:
         self._level = False
-        self._line = LevelLine(vm.irqfd(intid=intid, resample=True), lambda: self._level)
-        loop.watch(self._line, self._line.ended)
+        self.line = LevelLine(vm.irqfd(intid=intid, resample=True), lambda: self._level)
+        loop.watch(self.line, self.line.ended)
 
     def set_level(self, level: bool) -> None:
         self._level = level
         if level:
-            self._line.update()
+            self.line.update()

@@ -19,7 +19,7 @@ exit status:
   2    something given here cannot work; stderr says what, in one line
   3    the guest asked for a reset, and --no-reboot was given
   4    Ctrl-A x
-  143  SIGTERM; disks are flushed
+  129, 130, 143  SIGHUP, SIGINT, SIGTERM; disks are flushed
 
 Ctrl-A x quits, Ctrl-A Ctrl-A sends one to the guest. Everything else is the guest's, Ctrl-C too.
 """
@@ -90,6 +90,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="a load or store where no device is ends the guest; without it, loads "
         "give zero and stores vanish",
+    )
+    end.add_argument(
+        "--stats",
+        nargs="?",
+        const="end",
+        choices=("end", "live"),
+        help="what left the guest, interrupts and requests, on stderr: at the end, or "
+        "live each second as well",
     )
     options = parser.parse_args(words)
     if options.cpus < 1:

@@ -144,6 +144,11 @@ class Queue:
         self._given = (self._given + 1) & 0xFFFF
         store_release(self._used_index, self._given)
 
+    @property
+    def given_since_told(self) -> int:
+        """How many were given back since wants_interrupt() was asked last."""
+        return (self._given - self._told) & 0xFFFF
+
     def wants_interrupt(self) -> bool:
         """Whether the guest wants to hear of what was given back since this was last asked."""
         since, self._told = self._told, self._given

@@ -63,7 +63,7 @@ class Transport:
         self._line = line
         self._lock = threading.RLock()
         self._generation = 0
-        self.served = 0
+        self.requests = 0
         self.interrupts = 0
         self.forget()
 
@@ -210,7 +210,7 @@ class Transport:
             except GuestFault:
                 self._broken()
                 return
-            self.served += 1
+            self.requests += queue.given_since_told
             if queue.wants_interrupt():
                 self.interrupts += 1
                 self._line.signal()

@@ -18,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from minivmm.bus import Bus
 from minivmm.pl011 import Pl011
+from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
+from minivmm.uart16550 import Uart16550
 from minivmm.virtio.blk import Blk
 from minivmm.virtio.console import Console
 from minivmm.virtio.device import Device
@@ -159,7 +161,7 @@ def test_no_access_brings_the_bus_down() -> None:
         st.lists(
             st.tuples(
                 st.booleans(),
-                st.one_of(st.integers(0, 0x1FFF), st.integers(0, 2**64 - 8)),
+                st.one_of(st.integers(0, 0x4FFF), st.integers(0, 2**64 - 8)),
                 st.sampled_from(WIDTHS),
                 st.integers(0, 2**64 - 1),
             ),
@@ -168,7 +170,9 @@ def test_no_access_brings_the_bus_down() -> None:
     )
     def accesses(them: list[tuple[bool, int, int, int]]) -> None:
         bus = Bus()
-        bus.add("uart", 0x1000, 0x1000, Pl011(FakeLevel(), lambda _: None))
+        bus.add("pl011", 0x1000, 0x1000, Pl011(FakeLevel(), lambda _: None))
+        bus.add("16550", 0x2000, 0x1000, Uart16550(FakeLevel(), lambda _: None))
+        bus.add("rtc", 0x3000, 0x1000, Pl031(FakeLevel()))
         for is_store, gpa, width, value in them:
             if is_store:
                 bus.write(gpa, width, value & (1 << 8 * width) - 1)

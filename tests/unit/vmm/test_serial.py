@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The PL011 and the bus, driven as a guest drives them."""
+"""Serial ports, clock and bus, driven as a guest drives them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from minivmm import pl011
 from minivmm.bus import Bus, Unclaimed
 from minivmm.endings import BadInput
 from minivmm.pl011 import DR, FR, ICR, ID, IMSC, MIS, RIS, Pl011
+from minivmm.pl031 import Pl031
+from minivmm.uart16550 import Reg, Uart16550
 
 from tests.unit.vmm.fakes import FakeLevel
 
@@ -96,3 +98,86 @@ def test_strict_and_overlap() -> None:
         bus.read(0x2000, 4)
     with pytest.raises(BadInput, match="other at 0x1f00 overlaps uart at 0x1000"):
         bus.add("other", 0x1F00, 0x1000, make()[0])
+
+
+def make_16550() -> tuple[Uart16550, FakeLevel, bytearray]:
+    line, sent = FakeLevel(), bytearray()
+    return Uart16550(line, sent.extend), line, sent
+
+
+def test_the_16550_is_found_by_a_driver_that_probes() -> None:
+    uart, _, _ = make_16550()
+    uart.write(Reg.SCRATCH, 1, 0x5A)
+    assert uart.read(Reg.SCRATCH, 1) == 0x5A
+    uart.write(Reg.FCR, 1, 1)
+    assert uart.read(Reg.IIR, 1) == 0xC1
+    uart.write(Reg.MCR, 1, 0x1A)
+    assert uart.read(Reg.MSR, 1) == 0x90
+    uart.write(Reg.LCR, 1, 0x80)
+    uart.write(0, 1, 0x12)
+    assert uart.read(0, 1) == 0x12
+    uart.write(Reg.LCR, 1, 3)
+    assert uart.read(0, 1) == 0
+
+
+def test_the_16550_sends_and_says_when_it_has() -> None:
+    uart, line, sent = make_16550()
+    uart.write(Reg.IER, 1, 2)
+    assert line.level
+    assert uart.read(Reg.IIR, 1) == 2
+    assert not line.level
+    uart.write(Reg.DATA, 1, ord("x"))
+    assert sent == b"x"
+    assert line.level
+    assert uart.read(Reg.LSR, 1) == 0x60
+
+
+def test_the_16550_takes_input() -> None:
+    uart, line, _ = make_16550()
+    uart.write(Reg.IER, 1, 1)
+    uart.receive(b"ab")
+    assert line.level
+    assert uart.read(Reg.IIR, 1) == 4
+    assert [uart.read(Reg.DATA, 1), uart.read(Reg.LSR, 1) & 1] == [ord("a"), 1]
+    assert [uart.read(Reg.DATA, 1), uart.read(Reg.LSR, 1) & 1] == [ord("b"), 0]
+    assert not line.level
+    assert uart.room == 16
+
+
+def test_looped_back_output_is_input_up_to_what_fits() -> None:
+    uart, _, sent = make_16550()
+    uart.write(Reg.MCR, 1, 0x10)
+    for _ in range(100):
+        uart.write(Reg.DATA, 1, 0x55)
+    assert not sent
+    assert uart.room == 0
+
+
+def test_the_clock_tells_the_time_and_takes_another() -> None:
+    now = 1_700_000_000.5
+    clock = Pl031(FakeLevel(), now=lambda: now)
+    assert clock.read(0x00, 4) == 1_700_000_000
+    clock.write(0x08, 4, 5)
+    now += 2
+    assert clock.read(0x00, 4) == 7
+    assert clock.read(0x0C, 4) == 1
+    assert clock.read(0xFE0, 4) == 0x31
+
+
+def test_the_alarm_comes_when_it_is_time() -> None:
+    asked: list[float | None] = []
+    line = FakeLevel()
+    clock = Pl031(line, asked.append, now=lambda: 1000)
+    clock.write(0x10, 4, 1)
+    clock.write(0x04, 4, 1010)
+    assert asked == [10]
+    assert not line.level
+    clock.ring()
+    assert line.level
+    assert (clock.read(0x14, 4), clock.read(0x18, 4)) == (1, 1)
+    clock.write(0x1C, 4, 1)
+    assert not line.level
+    clock.write(0x04, 4, 999)
+    assert asked == [10, None]
+    clock.write(0x04, 4, 1000)
+    assert line.level
