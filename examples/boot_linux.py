@@ -19,19 +19,15 @@ from minivmm.bus import Bus, Device
 from minivmm.cpus import Cpus
 from minivmm.devicetree import Board
 from minivmm.endings import BadInput, Ending, Outcome
-from minivmm.events import EventLoop, LoopThread
+from minivmm.events import EventLoop
 from minivmm.lines import LevelIrqfd
 from minivmm.pl011 import Pl011
 from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
 from minivmm.stats import Stats
-from minivmm.terminal import Receiver, Terminal
 from minivmm.uart16550 import Uart16550
 from minivmm.virtio.attach import Slots
-from minivmm.virtio.blk import Blk
-from minivmm.virtio.console import Console
-from minivmm.virtio.disk import Disk
-from minivmm.virtio.rng import Rng
+from minivmm.virtio.wanted import Backends, attach_all
 
 from pykvm import GuestMemory, Kvm, KvmError
 
@@ -45,13 +41,9 @@ def main() -> int:
         initrd = image.load_initrd(given.initrd) if given.initrd else None
         ending = Ending.RESET
         with ExitStack() as undo:
-            disks = [
-                undo.enter_context(Disk(words.path, read_only=words.read_only))
-                for words in given.disk
-            ]
-            terminal = undo.enter_context(Terminal())
+            backends = Backends(given, undo)
             while ending is Ending.RESET:
-                ending = live(given, kernel, initrd, disks, terminal)
+                ending = live(given, kernel, initrd, backends)
                 if given.no_reboot:
                     break
     except BadInput as what:
@@ -67,11 +59,11 @@ def live(
     given: argparse.Namespace,
     kernel: image.Kernel,
     initrd: bytes | None,
-    disks: list[Disk],
-    terminal: Terminal,
+    backends: Backends,
 ) -> Ending:
     """One life, from power-on to power-off or reset."""
     with ExitStack() as undo:
+        terminal = backends.terminal
         loop = EventLoop()
         undo.callback(loop.close)
         outcome = Outcome(loop.stop)
@@ -107,18 +99,8 @@ def live(
         bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)
         slots = Slots(vm, bus, ram)
         undo.callback(slots.close)
-        for number, disk in enumerate(disks):
-            thread = LoopThread(f"disk {number}", outcome.fail)
-            slots.attach(f"disk {number}", Blk(disk, f"disk{number}"), thread.loop)
-            undo.callback(thread.close)
-            thread.start()
-        if given.rng:
-            slots.attach("rng", Rng(), loop)
-        typed_to: Receiver = uart
-        if given.console == "virtio":
-            typed_to = Console(terminal.send, terminal.more)
-            slots.attach("console", typed_to, loop)
-        terminal.connect(typed_to, loop, quit=lambda: outcome.end(Ending.QUIT))
+        console = attach_all(given, backends, slots, ram, loop, outcome, undo)
+        terminal.connect(console or uart, loop, quit=lambda: outcome.end(Ending.QUIT))
 
         # 5. The device tree tells the guest of all this.
         tree = devicetree.build(

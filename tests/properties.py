@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -197,6 +198,8 @@ def _can_set(register: str) -> bool:
                 raise
             return False
     return True
+def _may_use(node: str) -> bool:
+    return os.access(node, os.R_OK | os.W_OK)
 
 
 def _has_arm64_assembler() -> bool:
@@ -270,6 +273,11 @@ PROPERTIES = {
         lambda: _knows(lambda vm: vm.enable_arm_eager_split_chunk_size(0)),
     ),
     "linux_guest": Property("a Linux for guests lies in /guest", lambda: GUEST.exists()),
+    "tap": Property("network interfaces can be made", lambda: _may_use("/dev/net/tun")),
+    "vhost": Property(
+        "the kernel can serve virtio queues",
+        lambda: _may_use("/dev/vhost-net") and _may_use("/dev/vhost-vsock"),
+    ),
     "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
     "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),
     "pages_16k": Property("the host's pages are 16 KiB", lambda: mmap.PAGESIZE == 16 << 10),

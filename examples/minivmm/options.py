@@ -71,10 +71,34 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE[,ro]",
         help="a raw image, whole sectors of 512 bytes: /dev/vda, then /dev/vdb",
     )
+    devices.add_argument(
+        "--tap",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a network card whose other end is this interface",
+    )
+    devices.add_argument(
+        "--vhost",
+        choices=("on", "off"),
+        help="whether the kernel moves its packets (default: if it can)",
+    )
+    devices.add_argument(
+        "--vsock",
+        type=int,
+        metavar="CID",
+        help="AF_VSOCK sockets with this host; the guest's address, from 3 on",
+    )
     devices.add_argument("--rng", action="store_true", help="random numbers from this host")
 
     serial = parser.add_argument_group("the console")
     serial.add_argument("--uart", choices=("pl011", "16550"), default="pl011", help="(pl011)")
+    serial.add_argument(
+        "--console",
+        choices=("uart", "virtio"),
+        default="uart",
+        help="where what is typed goes: to the UART, or to a virtio console (console=hvc0)",
+    )
     serial.add_argument(
         "--uart-address",
         type=_address,
@@ -104,6 +128,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         raise BadInput(f"--cpus {options.cpus}: a guest has at least one CPU")
     if options.memory % (2 * MIB) or not 2 * MIB <= options.memory <= 1 << 40:
         raise BadInput(f"--memory: {options.memory} bytes; give a multiple of 2 MiB, up to 1 TiB")
+    if options.vsock is not None and not 3 <= options.vsock < 2**32 - 1:
+        raise BadInput(f"--vsock {options.vsock}: a guest's address is 3 or more")
     if options.uart_address % 0x1000:
         raise BadInput(f"--uart-address {options.uart_address:#x} is no multiple of 0x1000")
     return options

@@ -2,8 +2,8 @@
 """A Linux for guests of the emulated host: Debian's kernel, and a first file system of busybox.
 
 ``--guest X.Y`` lays it out as /guest/Image and /guest/initrd. Its init runs what stands behind
-``guest.run=`` on the kernel's command line, as a shell script, with ``modprobe`` at hand; without
-that, a shell.
+``guest.run="`` on the kernel's command line up to the next double quote, as a shell script, with
+``modprobe`` and ``probe`` (guestprogram/) at hand; without that, a shell.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.lab import cache, kernels, modules, progress, userland
+from tests.lab import cache, cross, kernels, modules, progress, userland
 from tests.lab.cpio import Writer
+from tests.lab.processes import run
 
 HOME = "/guest"
 MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "vmw_vsock_virtio_transport", "virtio_rng")
@@ -22,11 +23,25 @@ _INIT = """\
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev 2>/dev/null
-run=$(sed -n 's/.*guest\\.run=//p' /proc/cmdline)
+run=$(sed -n 's/.*guest\\.run="\\([^"]*\\).*/\\1/p' /proc/cmdline)
 eval "${run:-exec sh}"
 echo "guest.run has come to its end"
 poweroff -f
 """
+
+
+_PROBE = Path(__file__).with_name("guestprogram") / "probe.c"
+
+
+def _probe() -> Path:
+    """A program for guests: what busybox cannot show."""
+    gcc = cross.compiler()
+
+    def build(into: Path) -> None:
+        words = (gcc, "-O2", "-static", "-s", _PROBE, "-o", into / "probe")
+        run([*words], "compiling a program for guests")
+
+    return cache.item("programs", cache.digest(_PROBE.read_text()), build) / "probe"
 
 
 def _write(into: Path, tree: Path, wanted: Sequence[str]) -> None:
@@ -38,6 +53,7 @@ def _write(into: Path, tree: Path, wanted: Sequence[str]) -> None:
             writer.directory(folder)
         writer.file("init", _INIT.encode(), 0o755)
         writer.file("bin/busybox", (userland.base_tree() / "usr/bin/busybox").read_bytes(), 0o755)
+        writer.file("bin/probe", _probe().read_bytes(), 0o755)
         for name in _APPLETS:
             writer.add(f"bin/{name}", 0o120777, b"busybox")
         loaded = modules.in_loading_order(wanted, tree)
@@ -66,7 +82,7 @@ def _needs(name: str, files: dict[str, bytes]) -> list[str]:
 def initrd(kernel: kernels.Kernel, wanted: Sequence[str] = MODULES) -> Path:
     """The first file system for a kernel."""
     tree = kernels.module_tree(kernel)
-    key = cache.digest(_INIT, _APPLETS, _FOLDERS, wanted, tree.name, userland.base_tree().name)
+    key = cache.digest(_INIT, _APPLETS, _FOLDERS, wanted, tree.name, _probe().parent.name)
 
     def build(into: Path) -> None:
         _write(into / "cpio", tree, wanted)

@@ -63,7 +63,8 @@ class LabRun:
         there += ["-o", f"faulthandler_timeout={_STUCK_SECONDS}", *pytest_words, *files]
         words = ["--traced", "--timeout", str(_TIMEOUT_SECONDS), "--file", f"{items}:{items}"]
         if any(file.startswith(_GUEST_TESTS) for file in files):
-            words += ["--guest", "6.12"]
+            words += ["--guest", "6.12", "--module", "tun"]
+            words += ["--module", "vhost_net", "--module", "vhost_vsock"]
         words += lab_words
         self._process = subprocess.Popen(
             [*_ENDS_WITH_US, *lab, *words, "--", *_PYTEST, *there],

@@ -43,8 +43,11 @@ class Slots:
         bells = []
         for index in range(len(device.queue_sizes)):
             bell = self._vm.ioeventfd(base + Reg.QUEUE_NOTIFY, 4, datamatch=index).eventfd
-            loop.watch(bell, partial(transport.notified, index))
+            if not device.vhost:
+                loop.watch(bell, partial(transport.notified, index))
             bells.append(bell)
+        device.kicks = [bell.fileno() for bell in bells]
+        device.call = line.irqfd.trigger.fileno()
         device.poke = lambda index: bells[index].signal()
         # A guest that acknowledges used buffers tells us nothing: it need not leave the kernel for
         # that, and nobody reads this eventfd.

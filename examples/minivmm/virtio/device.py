@@ -4,10 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from minivmm.virtio.queue import Queue
 
+if TYPE_CHECKING:
+    from minivmm.virtio.vhost import Vhost
+
 KIB = 1 << 10
+
+
+class LiveQueue(NamedTuple):
+    """A queue as vhost is told of it: where its parts lie, and the two eventfds."""
+
+    size: int
+    table: int
+    avail: int
+    used: int
+    kick: int
+    call: int
 
 
 class Device:
@@ -22,6 +37,12 @@ class Device:
     #: No request is larger, in bytes.
     largest: int = 64 * KIB
 
+    #: The kernel's server of the queues, where there is one: then serve() is never called.
+    vhost: Vhost | None = None
+    #: Eventfds, by number: what the guest's notification of each queue signals, and what raises the
+    #: interrupt. For those who let the kernel serve the queues.
+    kicks: Sequence[int] = ()
+    call: int = -1
     #: Has something for a queue that the guest did not ask for just now (input). Set by the
     #: transport; any thread.
     poke: Callable[[int], None] = staticmethod(lambda _: None)
@@ -41,8 +62,8 @@ class Device:
         """
         raise NotImplementedError
 
-    def activate(self, features: int) -> None:
-        """The driver is ready, and has chosen these features."""
+    def activate(self, features: int, queues: Sequence[LiveQueue]) -> None:
+        """The driver is ready, and has chosen these features. OSError: it cannot be."""
 
     def reset(self) -> None:
         """Back to what it was at first. No call is under way, and queues are gone."""

@@ -89,6 +89,17 @@ class Queue:
 
     def pop(self) -> Chain | None:
         """The next request, or None."""
+        chain = self.peek()
+        if chain is not None:
+            self.accept()
+        return chain
+
+    def accept(self) -> None:
+        """What was peeked at is taken."""
+        self._taken = (self._taken + 1) & 0xFFFF
+
+    def peek(self) -> Chain | None:
+        """The next request, which stays where it is; or None."""
         offered = load_acquire(self._avail_index)
         waiting = (offered - self._taken) & 0xFFFF
         if not waiting:
@@ -96,9 +107,7 @@ class Queue:
         if waiting > self.size:
             raise GuestFault(f"{waiting} requests in a queue of {self.size}")
         (head,) = _U16.unpack_from(self._avail_ring, 2 * (self._taken % self.size))
-        chain = self._chain(head)
-        self._taken = (self._taken + 1) & 0xFFFF
-        return chain
+        return self._chain(head)
 
     def _chain(self, head: int) -> Chain:
         chain = Chain(head)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from minivmm.endings import GuestFault
 from minivmm.lines import Edge
 from minivmm.ram import Ram
-from minivmm.virtio.device import Device
+from minivmm.virtio.device import Device, LiveQueue
 from minivmm.virtio.queue import Queue
 
 
@@ -173,9 +173,21 @@ class Transport:
         # Bits are only ever added; what we say is broken stays so until reset.
         self._status |= value & 0xFF & ~NEEDS_RESET
         if new & DRIVER_OK and self._status & FEATURES_OK:
-            self.device.activate(self._features)
-            for index in range(len(self._queues)):  # what came too early for us to look
-                self.device.poke(index)
+            self._activate()
+
+    def _activate(self) -> None:
+        kicks = self.device.kicks or [-1] * len(self._queues)
+        live = [
+            LiveQueue(queue.size, queue.table, queue.avail, queue.used, kick, self.device.call)
+            for queue, kick in zip(self._queues, kicks, strict=True)
+            if queue.live
+        ]
+        try:
+            self.device.activate(self._features, live)
+        except (OSError, GuestFault):
+            self._broken()
+        for index in range(len(self._queues)):  # what came too early for us to look
+            self.device.poke(index)
 
     def _set_ready(self, queue: QueueSetup, ready: bool) -> None:
         if not ready:
