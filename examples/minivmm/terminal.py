@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import select
-import sys
 import termios
 import threading
 import tty
@@ -34,8 +33,8 @@ class Receiver(Protocol):
 class Terminal:
     """Stdin and stdout, raw while the ``with`` block lasts."""
 
-    def __init__(self) -> None:
-        self._in, self._out = sys.stdin.fileno(), sys.stdout.fileno()
+    def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
+        self._in, self._out = stdin, stdout
         self._quit: Callable[[], None] = lambda: None
         self._is_terminal = os.isatty(self._in)
         self._before: list[Any] | None = None
