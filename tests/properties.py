@@ -198,6 +198,8 @@ def _can_set(register: str) -> bool:
                 raise
             return False
     return True
+
+
 def _may_use(node: str) -> bool:
     return os.access(node, os.R_OK | os.W_OK)
 
