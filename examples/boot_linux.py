@@ -29,7 +29,7 @@ from minivmm.uart16550 import Uart16550
 from minivmm.virtio.attach import Slots
 from minivmm.virtio.wanted import Backends, attach_all
 
-from pykvm import GuestMemory, Kvm, KvmError
+from pykvm import GuestMemory, Kvm, KvmError, VcpuFeature
 
 UARTS: dict[str, type[Pl011 | Uart16550]] = {"pl011": Pl011, "16550": Uart16550}
 
@@ -82,10 +82,13 @@ def live(
 
         # 2. CPUs, all of them before the interrupt controller, which serves so many and no more.
         controller = gic.choose(vm, given.gic, given.cpus)
-        cpus = Cpus(vm, given.cpus)
+        cpus = Cpus(vm, given.cpus, given.features, has_mte=given.mte)
 
         # 3. The interrupt controller; lines can be bound to it from here on.
         gic.make(vm, controller)
+        has_pmu = VcpuFeature.PMU_V3 in given.features
+        if has_pmu:
+            cpus.init_pmus()
 
         # 4. Devices: each gets its line, and its place on the bus.
         bus = Bus(strict=given.strict)
@@ -110,6 +113,7 @@ def live(
                 gic=controller,
                 uart=given.uart,
                 uart_address=given.uart_address,
+                has_pmu=has_pmu,
                 virtio_slots=slots.used,
                 command_line=given.append,
                 initrd=placed.initrd,

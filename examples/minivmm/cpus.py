@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 
 from minivmm.bus import Device, Unclaimed
 from minivmm.endings import Ending, Outcome
+from minivmm.layout import PMU_INTID
 from pykvm import (
     VM,
+    Cap,
     Interrupted,
     KvmError,
     MmioRead,
     MmioWrite,
+    MpState,
     SystemEvent,
     SystemEventType,
     Vcpu,
@@ -31,13 +35,34 @@ _AFFINITY = 0xFF_00FF_FFFF
 
 
 class Cpus:
-    def __init__(self, vm: VM, count: int, features: Iterable[VcpuFeature] = ()) -> None:
+    """``features`` are given to each CPU; memory tags (MTE) are the whole VM's, by ``has_mte``."""
+
+    def __init__(
+        self, vm: VM, count: int, features: Iterable[VcpuFeature] = (), *, has_mte: bool = False
+    ) -> None:
+        if has_mte:
+            vm.enable_arm_mte()
+        if vm.check_extension(Cap.ARM_SYSTEM_SUSPEND):
+            vm.enable_arm_system_suspend()
+        self._features = [VcpuFeature.PSCI_0_2, *features]
         self._vcpus = [vm.create_vcpu(number) for number in range(count)]
         self._threads: list[threading.Thread] = []
         self._stopping = False
         for number, vcpu in enumerate(self._vcpus):
-            asleep = [VcpuFeature.POWER_OFF] if number else []
-            vcpu.arm_vcpu_init([VcpuFeature.PSCI_0_2, *features, *asleep])
+            self._init(vcpu, asleep=number > 0)
+
+    def _init(self, vcpu: Vcpu, *, asleep: bool = False) -> None:
+        """The state of power-on; ``asleep``: until the guest starts it."""
+        vcpu.arm_vcpu_init([*self._features, VcpuFeature.POWER_OFF] if asleep else self._features)
+        if VcpuFeature.SVE in self._features:
+            with suppress(KvmError):  # done before: what was finalised stays so
+                vcpu.arm_vcpu_finalize(VcpuFeature.SVE)
+
+    def init_pmus(self) -> None:
+        """Once there is an interrupt controller to hear them."""
+        for vcpu in self._vcpus:
+            vcpu.pmu_irq = PMU_INTID
+            vcpu.pmu_init()
 
     def __len__(self) -> int:
         return len(self._vcpus)
@@ -90,12 +115,28 @@ class Cpus:
                 case Interrupted():
                     if self._stopping:
                         return None, ""
+                case SystemEvent(SystemEventType.SUSPEND):
+                    self._sleep(vcpu)
                 case SystemEvent(SystemEventType.SHUTDOWN):
                     return Ending.POWER_OFF, "the guest is off"
                 case SystemEvent(SystemEventType.RESET):
                     return Ending.RESET, "the guest wants a reset"
                 case other:
                     return Ending.CRASH, f"vCPU {vcpu.vcpu_id} at pc {_pc(vcpu)}: {other}"
+
+    def _sleep(self, vcpu: Vcpu) -> None:
+        """Suspends the system: its last CPU waits for something to wake for, then starts again
+        where the guest wants it to."""
+        entry, context = vcpu.get_one_reg("x1"), vcpu.get_one_reg("x2")
+        vcpu.set_mp_state(MpState.SUSPENDED)
+        while not self._stopping:
+            match vcpu.run():
+                case SystemEvent(SystemEventType.WAKEUP):
+                    break
+        self._init(vcpu)
+        vcpu.set_one_reg("pstate", _EL1H_MASKED)
+        vcpu.set_one_reg("pc", entry)
+        vcpu.set_one_reg("x0", context)
 
     def stop(self) -> None:
         """Every vCPU leaves the guest, and its thread ends."""

@@ -10,8 +10,14 @@ from typing import NamedTuple, NoReturn
 
 from minivmm.endings import BadInput
 from minivmm.layout import MIB, UART
+from pykvm import VcpuFeature
 
 _UNITS = {"": MIB, "K": 1 << 10, "M": MIB, "G": 1 << 30}
+#: What can be given by name; the rest has an option of its own, or is always there.
+FEATURES = [
+    feature.name for feature in VcpuFeature
+    if feature not in (VcpuFeature.POWER_OFF, VcpuFeature.PSCI_0_2, VcpuFeature.EL1_32BIT)
+]  # fmt: skip
 _STATUSES = """\
 exit status:
   0    the guest switched itself off
@@ -60,6 +66,19 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         choices=("2", "3", "its"),
         default=None,
         help="GICv2, GICv3, GICv3 with ITS (default: the most that the host has)",
+    )
+
+    cpu = parser.add_argument_group("what its CPUs have")
+    cpu.add_argument("--pmu", action="store_true", help="performance counters")
+    cpu.add_argument("--sve", action="store_true", help="scalable vectors")
+    cpu.add_argument("--mte", action="store_true", help="memory tags")
+    cpu.add_argument(
+        "--cpu-feature",
+        type=_feature,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"one of {', '.join(FEATURES)}",
     )
 
     devices = parser.add_argument_group("virtio devices")
@@ -124,6 +143,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "live each second as well",
     )
     options = parser.parse_args(words)
+    options.features = list(options.cpu_feature)
+    options.features += [VcpuFeature.PMU_V3] * options.pmu + [VcpuFeature.SVE] * options.sve
     if options.cpus < 1:
         raise BadInput(f"--cpus {options.cpus}: a guest has at least one CPU")
     if options.memory % (2 * MIB) or not 2 * MIB <= options.memory <= 1 << 40:
@@ -145,6 +166,13 @@ def _disk(text: str) -> DiskWords:
     if comma and access in ("ro", "rw"):
         return DiskWords(Path(path), access == "ro")
     return DiskWords(Path(text), False)
+
+
+def _feature(text: str) -> VcpuFeature:
+    name = text.upper().replace("-", "_")
+    if name not in FEATURES:
+        raise argparse.ArgumentTypeError(f"{text!r}: there are {', '.join(FEATURES)}")
+    return VcpuFeature[name]
 
 
 def _size(text: str) -> int:
