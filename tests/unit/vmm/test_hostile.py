@@ -69,7 +69,7 @@ class Hostile:
     def act(self, driver: Driver) -> None:
         queue = self.byte() % 3
         rings = driver.rings(queue)
-        match self.byte() % 10:
+        match self.byte() % 13:
             case 0:
                 offset = self.byte() * 2 if self.byte() % 2 else REGISTERS[self.byte() % 24]
                 driver.transport.read(offset, self.width())
@@ -93,11 +93,30 @@ class Hostile:
             case 8:
                 driver.set_up_queue(queue)
                 driver.set(Reg.STATUS, self.byte() | FEATURES_OK | DRIVER_OK)
+            case 9 | 10 | 11 if queue in driver._offered:
+                self.almost_honest(driver, queue)
             case _:
                 for index in driver.pokes[:3]:
                     driver.transport.notified(index)
                 driver.pokes.clear()
                 driver.set(Reg.QUEUE_NOTIFY, queue)
+
+    def almost_honest(self, driver: Driver, queue: int) -> None:
+        """A request as a disk's driver makes it, but for what is missing or wrong."""
+        table, header, data = driver.rings(queue)[0], START + 0x8_0000, START + 0x9_0000
+        kind = (0, 1, 1, 4, 8, 11, 13, self.byte())[self.byte() % 8]
+        driver.poke(header, "<IIQ", kind, 0, self.number() % 2**64)
+        driver.poke(data, "<QII", self.number() % 2**64, self.number() % 2**32, self.byte() % 2)
+        size = (16, 512, 512, 1024, 16 << 10, self.number() % 2**32)[self.byte() % 6]
+        writes = 2 if self.byte() % 2 else 0
+        parts = [(header, 16, 0), (data, size, writes), (data + (1 << 15), 1, 2)]
+        if self.byte() % 4 == 0:
+            del parts[self.byte() % 3]
+        for number, (gpa, room, flags) in enumerate(parts):
+            more = 1 if number + 1 < len(parts) else 0
+            driver.describe(table, number, gpa, room, flags | more, number + 1)
+        driver.offer(queue, 0)
+        driver.set(Reg.QUEUE_NOTIFY, queue)
 
 
 @contextmanager
@@ -117,6 +136,7 @@ def a_disk(path: Path) -> Iterator[Device]:
     path.write_bytes(bytes(64 << 10))
     with Disk(path) as disk:
         yield Blk(disk)
+    assert path.stat().st_size == 64 << 10
 
 
 def life(device: Device, script: bytes) -> None:
@@ -147,7 +167,7 @@ def test_no_guest_brings_a_device_down(make: Callable[..., object], tmp_path: Pa
         max_examples=CASES, deadline=None, database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )  # fmt: skip
-    @given(st.binary(max_size=300))
+    @given(st.binary(min_size=150, max_size=400))
     def lives(script: bytes) -> None:
         with make(tmp_path / "disk") as device:  # type: ignore[attr-defined]
             life(device, script)

@@ -141,6 +141,7 @@ END = START + (1 << 20)
     "descriptors",
     [
         [(START, 16, WRITE | NEXT, 0)],  # a circle of one
+        [(START, 0, WRITE | NEXT, 0)],
         [(START, 16, WRITE | NEXT, 1), (START, 16, WRITE | NEXT, 0)],
         [(START, 16, WRITE | NEXT, 8)],  # beyond the table
         [(END - 8, 16, WRITE, 0)],  # across the end of memory
