@@ -24,13 +24,15 @@ from minivmm.lines import LevelIrqfd
 from minivmm.pl011 import Pl011
 from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
-from minivmm.stats import Stats
+from minivmm.stats import Stats, seconds_since_start
 from minivmm.uart16550 import Uart16550
 from minivmm.virtio.attach import Slots
 from minivmm.virtio.wanted import Backends, attach_all
 
 from pykvm import GuestMemory, Kvm, KvmError, VcpuFeature
 
+#: Seconds from the start of the process to here.
+STARTED = seconds_since_start()
 UARTS: dict[str, type[Pl011 | Uart16550]] = {"pl011": Pl011, "16550": Uart16550}
 
 
@@ -130,7 +132,8 @@ def live(
         front: Device = bus
         if given.stats:
             lines = {"UART": uart_line.line, "RTC": rtc_line.line}
-            front = stats = Stats(bus, slots.transports, lines)
+            stages = {"Python and imports": STARTED, "set-up": seconds_since_start()}
+            front = stats = Stats(bus, slots.transports, lines, stages)
             undo.callback(stats.close)
             if given.stats == "live":
                 stats.show_live()

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minivmm.bus import Bus
@@ -20,14 +22,27 @@ if TYPE_CHECKING:
 _MOST_ROWS = 15
 
 
+def seconds_since_start() -> float:
+    """How long this process has been there, its interpreter's start included."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Stats:
-    """Stands before the bus and counts. Python adds under its own lock: no count is lost that
-    matters."""
+    """Stands before the bus and counts. Two CPUs that count at one moment may lose one of many.
+
+    ``stages``: what was reached when, in seconds since the start of the process.
+    """
 
     def __init__(
-        self, bus: Bus, transports: Mapping[str, Transport], lines: Mapping[str, LevelLine]
+        self,
+        bus: Bus,
+        transports: Mapping[str, Transport],
+        lines: Mapping[str, LevelLine],
+        stages: Mapping[str, float],
     ) -> None:
         self._bus = bus
+        self._stages = stages
         self._transports, self._lines = transports, lines
         self._accesses: Counter[tuple[str, int]] = Counter()
         self._start = time.monotonic()
@@ -64,6 +79,10 @@ class Stats:
         if self._viewer is not None:
             self._viewer.join()
         _console().print(self.tables())
+        reached = [*self._stages.items(), ("guest", seconds_since_start())]
+        before = [0.0, *(seconds for _, seconds in reached)]
+        for (stage, seconds), start in zip(reached, before, strict=False):
+            print(f"{seconds - start:8.2f} s  {stage}", file=sys.stderr)
 
     def tables(self) -> RenderableType:
         from rich.columns import Columns
