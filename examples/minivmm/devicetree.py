@@ -8,7 +8,7 @@ One function for each kind of thing, in the words of the kernel's own bindings
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import fdt
 
@@ -24,8 +24,7 @@ _EDGE, _LEVEL, _LEVEL_LOW = 1, 4, 8
 _FIRST_SPI, _FIRST_PPI = 32, 16
 
 
-@dataclass
-class Board:
+class Board(NamedTuple):
     """Everything that the tree tells."""
 
     ram: range
@@ -35,7 +34,7 @@ class Board:
     uart_address: int = layout.UART
     has_rtc: bool = True
     has_pmu: bool = False
-    virtio_slots: Sequence[int] = field(default_factory=tuple)
+    virtio_slots: Sequence[int] = ()
     command_line: str = ""
     initrd: range | None = None
     seed: bytes = b""

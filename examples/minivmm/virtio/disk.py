@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import stat
@@ -81,6 +80,8 @@ class Disk:
 
 def _fallocate(fd: int, offset: int, size: int) -> bool:
     """fallocate(2), which Python's os has not: whether a hole was made."""
+    import ctypes  # slow to load, and few guests need it
+
     if not size:
         return True
     libc = ctypes.CDLL(None, use_errno=True)

@@ -9,7 +9,6 @@ Source: Virtual I/O Device (VIRTIO) 1.2, sections 2.1-2.4, 3.1 and 4.2.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 from minivmm.endings import GuestFault
 from minivmm.lines import Edge
@@ -38,16 +37,15 @@ USED_BUFFER, CONFIG_CHANGE = 1, 2
 _ADDRESSES = {Reg.QUEUE_DESC: "table", Reg.QUEUE_DRIVER: "avail", Reg.QUEUE_DEVICE: "used"}
 
 
-@dataclass
 class QueueSetup:
-    """What the driver says of a queue before it is ready."""
+    """What the driver says of a queue before it is ready; then ``live``."""
 
-    most: int
-    size: int
-    table: int = 0
-    avail: int = 0
-    used: int = 0
-    live: Queue | None = None
+    __slots__ = ("avail", "live", "most", "size", "table", "used")
+
+    def __init__(self, most: int) -> None:
+        self.most = self.size = most
+        self.table = self.avail = self.used = 0
+        self.live: Queue | None = None
 
 
 class Transport:
@@ -73,7 +71,7 @@ class Transport:
         self._changed = 0
         self._features = 0
         self._selected = {Reg.DEVICE_FEATURES_SEL: 0, Reg.DRIVER_FEATURES_SEL: 0, Reg.QUEUE_SEL: 0}
-        self._queues = [QueueSetup(size, size) for size in self.device.queue_sizes]
+        self._queues = [QueueSetup(size) for size in self.device.queue_sizes]
 
     @property
     def offered(self) -> int:

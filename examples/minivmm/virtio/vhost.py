@@ -8,7 +8,6 @@ Source: include/uapi/linux/vhost.h.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import struct
@@ -82,4 +81,6 @@ class Vhost:
 
 def address_of(view: memoryview) -> int:
     """Where the bytes of a writable view lie in this process."""
+    import ctypes  # slow to load, and few guests need it
+
     return ctypes.addressof(ctypes.c_char.from_buffer(view))

@@ -20,11 +20,8 @@ from minivmm.virtio.attach import Slots
 from minivmm.virtio.blk import Blk
 from minivmm.virtio.console import Console
 from minivmm.virtio.disk import Disk
-from minivmm.virtio.net import Net
 from minivmm.virtio.rng import Rng
 from minivmm.virtio.tap import Tap
-from minivmm.virtio.vhost import Vhost
-from minivmm.virtio.vsock import Vsock
 
 _VHOST_NET = Path("/dev/vhost-net")
 
@@ -59,6 +56,10 @@ def attach_all(
         its_loop, start = new_loop(f"disk {number}")
         slots.attach(f"disk {number}", Blk(disk, f"disk{number}"), its_loop)
         start()
+    if backends.taps or given.vsock:
+        from minivmm.virtio.net import Net  # not loaded for guests that have none of these
+        from minivmm.virtio.vhost import Vhost
+        from minivmm.virtio.vsock import Vsock
     for tap, mac in zip(backends.taps, backends.macs, strict=True):
         its_loop, start = new_loop(tap.name)
         kernel_serves = given.vhost == "on" or (given.vhost is None and _VHOST_NET.exists())
