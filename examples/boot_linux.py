@@ -41,20 +41,20 @@ def main() -> int:
         given = options.parse()
         kernel = image.load_kernel(given.kernel, flat=given.flat)
         initrd = image.load_initrd(given.initrd) if given.initrd else None
-        ending = Ending.RESET
         with ExitStack() as undo:
             backends = Backends(given, undo)
-            while ending is Ending.RESET:
-                ending = live(given, kernel, initrd, backends)
-                if given.no_reboot:
+            while True:
+                outcome = live(given, kernel, initrd, backends)
+                if outcome.ending is not Ending.RESET or given.no_reboot:
                     break
-    except BadInput as what:
-        print(f"boot_linux: {what}", file=sys.stderr)
-        return Ending.BAD_INPUT.value
-    except KvmError as refusal:
-        print(f"boot_linux: {refusal}", file=sys.stderr)
-        return Ending.BAD_INPUT.value
-    return ending.value
+    except (BadInput, KvmError) as refusal:
+        outcome = Outcome(lambda: None)
+        outcome.end(Ending.BAD_INPUT, str(refusal))
+    # The terminal is as it was before: now something can be said.
+    if outcome.ending in (Ending.BAD_INPUT, Ending.CRASH):
+        print(f"boot_linux: {outcome.why}", file=sys.stderr)
+    assert outcome.ending is not None
+    return outcome.ending.value
 
 
 def live(
@@ -62,7 +62,7 @@ def live(
     kernel: image.Kernel,
     initrd: bytes | None,
     backends: Backends,
-) -> Ending:
+) -> Outcome:
     """One life, from power-on to power-off or reset."""
     with ExitStack() as undo:
         terminal = backends.terminal
@@ -74,7 +74,7 @@ def live(
         vm = undo.enter_context(kvm.create_vm(ipa_bits=bits if bits > 40 else 0))
 
         # 1. Memory, and what lies in it at the start.
-        memory = GuestMemory(given.memory)
+        memory = guest_memory(given.memory)
         undo.callback(memory.close)
         undo.callback(vm.close)  # whose slot lets go of the memory first
         vm.add_memory(layout.RAM, memory)
@@ -124,7 +124,7 @@ def live(
         )
         image.put_tree(ram, placed, tree)
         if given.dtb_dump:
-            given.dtb_dump.write_bytes(tree)
+            image.dump(given.dtb_dump, tree)
 
         # 6. It runs: vCPUs in their threads, everything else here.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
@@ -143,10 +143,15 @@ def live(
 
     if outcome.failure:
         raise outcome.failure
-    if outcome.ending is Ending.CRASH:
-        print(f"boot_linux: {outcome.why}", file=sys.stderr)
-    assert outcome.ending is not None
-    return outcome.ending
+    return outcome
+
+
+def guest_memory(size: int) -> GuestMemory:
+    """In huge pages, where the host has them: a guest that boots touches all over its memory."""
+    try:
+        return GuestMemory(size, huge_pages=True)
+    except KvmError:
+        return GuestMemory(size)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,13 @@ def put_tree(ram: Ram, placed: Placed, tree: bytes) -> None:
     ram.write(placed.tree, tree)
 
 
+def dump(path: Path, tree: bytes) -> None:
+    try:
+        path.write_bytes(tree)
+    except OSError as failure:
+        raise BadInput(f"{path}: {failure.strerror}") from None
+
+
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
