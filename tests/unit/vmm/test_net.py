@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -24,25 +23,9 @@ from minivmm.virtio.tap import HEADER, Tap
 from minivmm.virtio.transport import NEEDS_RESET, Reg
 
 from tests.unit.vmm.driver import WRITE, Driver
+from tests.unit.vmm.fakes import FakeTap
 
 ADDRESS = bytes((2, 0, 0, 0, 0, 1))
-
-
-class FakeTap(Tap):
-    def __init__(self) -> None:
-        self.name = "fake"
-        self._ours, self.wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._ours.setblocking(False)
-        self.wire.setblocking(False)
-        self._fd = self._ours.fileno()
-        self.offloads = -1
-
-    def offload(self, flags: int) -> None:
-        self.offloads = flags
-
-    def close(self) -> None:
-        self._ours.close()
-        self.wire.close()
 
 
 @pytest.fixture
