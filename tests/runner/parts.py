@@ -156,7 +156,9 @@ def on_emulated_hosts() -> list[Part]:
     others = ("-m", "not binding")
     return [
         _on(
-            shape, str(shape), *_without_others_guests(number),
+            shape,
+            str(shape),
+            *_without_others_guests(number),
             *(() if shape in BINDING_SHAPES else others),
         )
         for number, shape in enumerate(TEST_SHAPES)
