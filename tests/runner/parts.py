@@ -141,6 +141,7 @@ _LINUX_SHARES: dict[str, tuple[int, ...]] = {
     "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host": (0,),
     "test_network.py::test_pings_and_megabytes_both_ways[off]": (1,),
     "test_boot_linux.py::test_a_16550_a_virtio_console_and_a_reset_that_is_not_wanted": (2,),
+    "test_boot_linux.py::test_a_suspended_system_wakes_by_its_clock": (2,),
     "test_network.py::test_vsock_echoes": (3,),
     "test_network.py::test_pings_and_megabytes_both_ways[on]": (4,),
     "test_cpu_features.py::test_programs_use_what_the_cpus_were_given": (5,),

@@ -56,3 +56,10 @@ def test_a_16550_a_virtio_console_and_a_reset_that_is_not_wanted() -> None:
         guest.type("typist\n")
         guest.until("hello typist")
         assert guest.end() == (3, "")
+
+
+def test_a_suspended_system_wakes_by_its_clock() -> None:
+    script = "rtcwake -s 2 -m mem >/dev/null && echo back; grep rtc /proc/interrupts; poweroff -f"
+    with linux(script, "--cpus", "2") as guest:
+        guest.until("back")
+        assert guest.end() == (0, "")
