@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from pykvm import VM, Cap, DeviceType, Kvm, KvmError, VcpuFeature
 
+#: A kernel and a first file system for guests; the lab brings them for the tests that want them.
+GUEST = Path("/guest/Image")
 _NO_KVM = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENXIO)
 #: ENOENT: a bit that this kernel does not know.
 _NO_FEATURE = (errno.EINVAL, errno.ENODEV, errno.ENOENT)
@@ -196,6 +200,10 @@ def _can_set(register: str) -> bool:
     return True
 
 
+def _may_use(node: str) -> bool:
+    return os.access(node, os.R_OK | os.W_OK)
+
+
 def _has_arm64_assembler() -> bool:
     from guests.build import toolchain_prefix  # found by pytest only, and only tests ask for this
 
@@ -265,6 +273,12 @@ PROPERTIES = {
     "eager_split": Property(
         "huge pages can be split ahead of dirty logging",
         lambda: _knows(lambda vm: vm.enable_arm_eager_split_chunk_size(0)),
+    ),
+    "linux_guest": Property("a Linux for guests lies in /guest", lambda: GUEST.exists()),
+    "tap": Property("network interfaces can be made", lambda: _may_use("/dev/net/tun")),
+    "vhost": Property(
+        "the kernel can serve virtio queues",
+        lambda: _may_use("/dev/vhost-net") and _may_use("/dev/vhost-vsock"),
     ),
     "arm64_assembler": Property("tiny guests can be assembled here", _has_arm64_assembler),
     "pages_4k": Property("the host's pages are 4 KiB", lambda: mmap.PAGESIZE == 4 << 10),

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.lab import processes, progress, store, terminal, tree
+from tests.lab import linuxguest, processes, progress, store, terminal, tree
 from tests.lab.errors import LAB_FAILED, Interrupted, LabError
 from tests.lab.job import Job
 from tests.lab.run import prepare, run
@@ -54,8 +54,13 @@ def _shape(options: argparse.Namespace) -> Shape:
     )
 
 
-def _run(options: argparse.Namespace) -> int:
+def _files(options: argparse.Namespace) -> list[tuple[Path, str]]:
     files = [tree.parse_file(word) for word in options.file]
+    return files + (linuxguest.files(options.guest) if options.guest else [])
+
+
+def _run(options: argparse.Namespace) -> int:
+    files = _files(options)
     out = options.out
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _shell(options: argparse.Namespace) -> int:
-    files = [tree.parse_file(word) for word in options.file]
+    files = _files(options)
     job = terminal.shell_job(options.command or ["busybox", "ash"])
     return run(_shape(options), job, install=not options.no_install, files=files)
 
@@ -101,6 +106,7 @@ def _job_options(parser: argparse.ArgumentParser) -> None:
     _shape_options(parser)
     job = parser.add_argument_group("the job")
     job.add_argument("--file", action="append", default=[], metavar="SRC:DST", help="bring a file")
+    job.add_argument("--guest", metavar="X.Y|newest", help="bring a Linux for guests, in /guest")
     job.add_argument("--no-install", action="store_true", help="leave pykvm out")
 
 

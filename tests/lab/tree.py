@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import tarfile
@@ -15,6 +16,9 @@ from tests.lab.errors import UsageError
 from tests.lab.processes import run
 
 TOP = Path(__file__).resolve().parents[2]
+# Packages of plain Python that programs of the tree need and Debian lacks; taken from this Python.
+_BROUGHT = ("fdt",)
+_SITE = "usr/lib/python3/dist-packages"
 HOME = "src"  # where the tree lies in the emulated host, below /
 
 
@@ -69,6 +73,12 @@ def _add_bytes(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o6
     archive.addfile(entry, io.BytesIO(data))
 
 
+def brought() -> list[Path]:
+    """The folders of packages that come along, as far as this Python has them."""
+    specs = [importlib.util.find_spec(name) for name in _BROUGHT]
+    return [Path(spec.origin).parent for spec in specs if spec and spec.origin]
+
+
 def parse_file(word: str) -> tuple[Path, str]:
     """SRC:DST of --file."""
     source, colon, target = word.rpartition(":")
@@ -98,6 +108,12 @@ def payload(
             archive.add(module, f"{HOME}/pykvm/{module.name}", filter=_owned_by_root)
             sources = [name for name in names if name.suffix == ".py"]
             archive.add(cross.bytecode(TOP, sources, f"/{HOME}"), HOME, filter=_owned_by_root)
+            for package in brought():
+                names = sorted(path.relative_to(package.parent) for path in package.glob("*.py"))
+                for name in names:
+                    archive.add(package.parent / name, f"{_SITE}/{name}", filter=_owned_by_root)
+                compiled = cross.bytecode(package.parent, names, f"/{_SITE}")
+                archive.add(compiled, _SITE, filter=_owned_by_root)
             for command, entry in console_scripts().items():
                 _add_bytes(archive, f"usr/local/bin/{command}", script(entry), 0o755)
         for source, target in files:

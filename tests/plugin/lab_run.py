@@ -23,6 +23,8 @@ SILENT_SECONDS = 300
 #: How the log tells it.
 WENT_SILENT = "after a silence"
 _LOG_LINES = 120
+# Tests that boot a Linux of their own: it has to come along.
+_GUEST_TESTS = "tests/arm64/vmm/"
 # However this process ends, the lab is told, and ends its host.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 # The record goes to the lab's stdout, and everything else that pytest prints to its stderr.
@@ -60,6 +62,9 @@ class LabRun:
         there += ["--continue-on-collection-errors", "-p", "no:cacheprovider"]
         there += ["-o", f"faulthandler_timeout={_STUCK_SECONDS}", *pytest_words, *files]
         words = ["--traced", "--timeout", str(_TIMEOUT_SECONDS), "--file", f"{items}:{items}"]
+        if any(file.startswith(_GUEST_TESTS) for file in files):
+            words += ["--guest", "6.12", "--module", "tun"]
+            words += ["--module", "vhost_net", "--module", "vhost_vsock"]
         words += lab_words
         self._process = subprocess.Popen(
             [*_ENDS_WITH_US, *lab, *words, "--", *_PYTEST, *there],

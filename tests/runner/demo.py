@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.properties import holds
+from tests.runner import demo_linux
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 1000
@@ -181,6 +182,9 @@ def main() -> int:
         if good
         else "[bold red]Something is wrong: see the rows marked NO.[/]"
     )
+    if not natively() and not demo_linux.show(console, INDENT):
+        console.print("[bold red]Linux did not come up in the minimal VMM, or not to its end.[/]")
+        good = False
     return 0 if good else 1
 
 

@@ -136,6 +136,22 @@ def on_this_machine() -> list[Part]:
     return parts
 
 
+_LINUX = "tests/arm64/vmm"
+#: Guests that boot Linux take tens of seconds each, and each start of the VMM two: every host of
+#: TEST_SHAPES has its share of them, by its number, and all of them only by name.
+_LINUX_SHARES: dict[str, tuple[int, ...]] = {
+    "test_flat.py": (0, 3),
+    "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host": (0,),
+    "test_network.py::test_pings_and_megabytes_both_ways[off]": (1,),
+    "test_boot_linux.py::test_a_16550_a_virtio_console_and_a_reset_that_is_not_wanted": (2,),
+    "test_boot_linux.py::test_a_suspended_system_wakes_by_its_clock": (2,),
+    "test_network.py::test_vsock_echoes": (3,),
+    "test_network.py::test_pings_and_megabytes_both_ways[on]": (4,),
+    "test_cpu_features.py::test_programs_use_what_the_cpus_were_given": (5,),
+    "test_cpu_features.py::test_programs_have_nothing_that_they_were_not_given": (5,),
+}
+
+
 def on_emulated_hosts() -> list[Part]:
     """The tiers that need a device, on each emulated host.
 
@@ -143,12 +159,33 @@ def on_emulated_hosts() -> list[Part]:
     """
     others = ("-m", "not binding")
     return [
-        _on(shape, str(shape), *(() if shape in BINDING_SHAPES else others))
-        for shape in TEST_SHAPES
+        _on(
+            shape,
+            str(shape),
+            *_without_others_guests(number),
+            *(() if shape in BINDING_SHAPES else others),
+        )
+        for number, shape in enumerate(TEST_SHAPES)
     ] + [
         _on(shape, f"{shape} for {name}", "--only-needing", name)
         for name, shape in SPECIAL_SHAPES.items()
     ]
+
+
+def _without_others_guests(number: int) -> list[str]:
+    others = [name for name, owners in _LINUX_SHARES.items() if number not in owners]
+    return [word for name in others for word in ("--deselect", f"{_LINUX}/{name}")]
+
+
+def linux_guests() -> list[Part]:
+    """Every test that boots a Linux in the minimal VMM, on every host."""
+    return [
+        _tests(
+            f"vmm {shape}", _LINUX, "--host", "lab", f"--lab={lab_words(shape)}",
+            shape=dataclasses.replace(shape, cold=True), by_name=True,
+        )
+        for shape in TEST_SHAPES
+    ]  # fmt: skip
 
 
 def mutants() -> list[Part]:

@@ -28,6 +28,8 @@ def _for_building() -> Iterator[str]:
         yield "gcc"
     if not Path("/usr/include/stdio.h").exists():
         yield "libc6-dev"
+    if shutil.which("dtc") is None:
+        yield "device-tree-compiler"
     if shutil.which("git") is None:
         yield "git"
 

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Boots an arm64 Linux as distributions ship it: the life of a VM, from top to bottom.
+
+The rooms are in ``minivmm/``. A reset ends one life and begins the next, with a VM made anew: so
+nothing of the old one is left, and nothing has to be put back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import ExitStack
+
+from minivmm import devicetree, gic, image, layout, options
+from minivmm.bus import Bus, Device
+from minivmm.cpus import Cpus
+from minivmm.devicetree import Board
+from minivmm.endings import BadInput, Ending, Outcome
+from minivmm.events import EventLoop
+from minivmm.lines import LevelIrqfd
+from minivmm.pl011 import Pl011
+from minivmm.pl031 import Pl031
+from minivmm.ram import Ram
+from minivmm.stats import Stats, seconds_since_start
+from minivmm.uart16550 import Uart16550
+from minivmm.virtio.attach import Slots
+from minivmm.virtio.wanted import Backends, attach_all
+
+from pykvm import GuestMemory, Kvm, KvmError, VcpuFeature
+
+#: Seconds from the start of the process to here.
+STARTED = seconds_since_start()
+UARTS: dict[str, type[Pl011 | Uart16550]] = {"pl011": Pl011, "16550": Uart16550}
+
+
+def main() -> int:
+    try:
+        given = options.parse()
+        kernel = image.load_kernel(given.kernel, flat=given.flat)
+        initrd = image.load_initrd(given.initrd) if given.initrd else None
+        with ExitStack() as undo:
+            backends = Backends(given, undo)
+            while True:
+                outcome = live(given, kernel, initrd, backends)
+                if outcome.ending is not Ending.RESET or given.no_reboot:
+                    break
+    except (BadInput, KvmError) as refusal:
+        outcome = Outcome(lambda: None)
+        outcome.end(Ending.BAD_INPUT, str(refusal))
+    # The terminal is as it was before: now something can be said.
+    if outcome.ending in (Ending.BAD_INPUT, Ending.CRASH):
+        print(f"boot_linux: {outcome.why}", file=sys.stderr)
+    assert outcome.ending is not None
+    return outcome.ending.value
+
+
+def live(
+    given: argparse.Namespace,
+    kernel: image.Kernel,
+    initrd: bytes | None,
+    backends: Backends,
+) -> Outcome:
+    """One life, from power-on to power-off or reset."""
+    with ExitStack() as undo:
+        terminal = backends.terminal
+        loop = EventLoop()
+        undo.callback(loop.close)
+        outcome = Outcome(loop.stop)
+        kvm = undo.enter_context(Kvm())
+        bits = (layout.RAM + given.memory - 1).bit_length()
+        vm = undo.enter_context(kvm.create_vm(ipa_bits=bits if bits > 40 else 0))
+
+        # 1. Memory, and what lies in it at the start.
+        memory = guest_memory(given.memory)
+        undo.callback(memory.close)
+        undo.callback(vm.close)  # whose slot lets go of the memory first
+        vm.add_memory(layout.RAM, memory)
+        ram = Ram(layout.RAM, memory.view())
+        undo.callback(ram.close)
+        placed = image.place(ram, kernel, initrd)
+
+        # 2. CPUs, all of them before the interrupt controller, which serves so many and no more.
+        controller = gic.choose(vm, given.gic, given.cpus)
+        cpus = Cpus(vm, given.cpus, given.features, has_mte=given.mte)
+
+        # 3. The interrupt controller; lines can be bound to it from here on.
+        gic.make(vm, controller)
+        has_pmu = VcpuFeature.PMU_V3 in given.features
+        if has_pmu:
+            cpus.init_pmus()
+
+        # 4. Devices: each gets its line, and its place on the bus.
+        bus = Bus(strict=given.strict)
+        for claimed in (("memory", ram.start, ram.size), *controller.frames):
+            bus.keep_clear(*claimed)
+        uart_line = LevelIrqfd(vm, layout.UART_INTID, loop)
+        uart = UARTS[given.uart](uart_line, terminal.send, terminal.more)
+        bus.add("UART", given.uart_address, layout.UART_SIZE, uart)
+        rtc_line = LevelIrqfd(vm, layout.RTC_INTID, loop)
+        rtc = Pl031(rtc_line, lambda seconds: loop.call_later(seconds, rtc.ring))
+        bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)
+        slots = Slots(vm, bus, ram)
+        undo.callback(slots.close)
+        console = attach_all(given, backends, slots, ram, loop, outcome, undo)
+        terminal.connect(console or uart, loop, quit=lambda: outcome.end(Ending.QUIT))
+
+        # 5. The device tree tells the guest of all this.
+        tree = devicetree.build(
+            Board(
+                ram=range(ram.start, ram.end),
+                affinities=cpus.affinities,
+                gic=controller,
+                uart=given.uart,
+                uart_address=given.uart_address,
+                has_pmu=has_pmu,
+                virtio_slots=slots.used,
+                command_line=given.append,
+                initrd=placed.initrd,
+                seed=os.urandom(64),
+            )
+        )
+        image.put_tree(ram, placed, tree)
+        if given.dtb_dump:
+            image.dump(given.dtb_dump, tree)
+
+        # 6. It runs: vCPUs in their threads, everything else here.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: outcome.end(Ending(128 + number)))
+        front: Device = bus
+        if given.stats:
+            lines = {"UART": uart_line.line, "RTC": rtc_line.line}
+            stages = {"Python and imports": STARTED, "set-up": seconds_since_start()}
+            front = stats = Stats(bus, slots.transports, lines, stages)
+            undo.callback(stats.close)
+            if given.stats == "live":
+                stats.show_live()
+        undo.callback(cpus.stop)
+        cpus.start(placed.entry, placed.tree, front, outcome)
+        loop.run()
+
+    if outcome.failure:
+        raise outcome.failure
+    return outcome
+
+
+def guest_memory(size: int) -> GuestMemory:
+    """In huge pages, where the host has them: a guest that boots touches all over its memory."""
+    try:
+        return GuestMemory(size, huge_pages=True)
+    except KvmError:
+        return GuestMemory(size)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

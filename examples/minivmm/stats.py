@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a guest costs: accesses that left it, interrupts, requests. Shown at the end, or live."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minivmm.bus import Bus
+from minivmm.virtio.transport import Transport
+from pykvm import LevelLine
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_MOST_ROWS = 15
+
+
+def seconds_since_start() -> float:
+    """How long this process has been there, its interpreter's start included."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Stats:
+    """Stands before the bus and counts. Two CPUs that count at one moment may lose one of many.
+
+    ``stages``: what was reached when, in seconds since the start of the process.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        transports: Mapping[str, Transport],
+        lines: Mapping[str, LevelLine],
+        stages: Mapping[str, float],
+    ) -> None:
+        self._bus = bus
+        self._stages = stages
+        self._transports, self._lines = transports, lines
+        self._accesses: Counter[tuple[str, int]] = Counter()
+        self._start = time.monotonic()
+        self._done = threading.Event()
+        self._viewer: threading.Thread | None = None
+
+    # In the place of the bus -------------------------------------------------------------------
+
+    def read(self, gpa: int, size: int) -> int:
+        self._accesses["load", gpa] += 1
+        return self._bus.read(gpa, size)
+
+    def write(self, gpa: int, size: int, value: int) -> None:
+        self._accesses["store", gpa] += 1
+        self._bus.write(gpa, size, value)
+
+    # Showing -----------------------------------------------------------------------------------
+
+    def show_live(self) -> None:
+        """From now on, each second, on stderr."""
+        self._viewer = threading.Thread(target=self._view, name="statistics", daemon=True)
+        self._viewer.start()
+
+    def _view(self) -> None:
+        from rich.live import Live
+
+        with Live(self.tables(), console=_console(), refresh_per_second=1) as live:
+            while not self._done.wait(1):
+                live.update(self.tables())
+
+    def close(self) -> None:
+        """Shows how it was in the end."""
+        self._done.set()
+        if self._viewer is not None:
+            self._viewer.join()
+        _console().print(self.tables())
+        reached = [*self._stages.items(), ("guest", seconds_since_start())]
+        before = [0.0, *(seconds for _, seconds in reached)]
+        for (stage, seconds), start in zip(reached, before, strict=False):
+            print(f"{seconds - start:8.2f} s  {stage}", file=sys.stderr)
+
+    def tables(self) -> RenderableType:
+        from rich.columns import Columns
+
+        return Columns([self._exits(), self._devices()], padding=(0, 3))
+
+    def _exits(self) -> Any:
+        table = _table(f"left the guest, in {time.monotonic() - self._start:.1f} s", "access")
+        accesses = Counter(self._accesses.copy())
+        for (kind, gpa), count in accesses.most_common(_MOST_ROWS):
+            table.add_row(f"{kind} {self._name(gpa)}", f"{count:,}")
+        rest = accesses.total() - sum(count for _, count in accesses.most_common(_MOST_ROWS))
+        if rest:
+            table.add_row("elsewhere", f"{rest:,}")
+        table.add_row("in all", f"{accesses.total():,}")
+        return table
+
+    def _name(self, gpa: int) -> str:
+        for name, start, end, _ in self._bus:
+            if start <= gpa < end:
+                return f"{name} +{gpa - start:#x}"
+        return f"{gpa:#x}, nothing there"
+
+    def _devices(self) -> Any:
+        table = _table("devices", "device")
+        table.add_column("requests", justify="right")
+        for name, transport in self._transports.items():
+            table.add_row(name, f"{transport.interrupts:,}", f"{transport.requests:,}")
+        for name, line in self._lines.items():
+            table.add_row(name, f"{line.ends:,}", "-")
+        return table
+
+
+def _table(title: str, first: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    table.add_column("interrupts" if first == "device" else "times", justify="right")
+    return table
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(file=sys.stderr)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The user's terminal, or the pipe in its place: what is typed goes to the guest, as it is.
+
+Ctrl-C and its like are the guest's. Ctrl-A is ours: Ctrl-A x quits, Ctrl-A Ctrl-A sends one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import termios
+import threading
+import tty
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from minivmm.events import LEVEL, EventLoop
+
+ESCAPE = 0x01
+_HELP = b"\r\nCtrl-A x quits, Ctrl-A Ctrl-A sends a Ctrl-A to the guest\r\n"
+
+
+class Receiver(Protocol):
+    """A device that takes input."""
+
+    @property
+    def room(self) -> int: ...
+
+    def receive(self, data: bytes) -> None: ...
+
+
+class Terminal:
+    """Stdin and stdout, raw while the ``with`` block lasts."""
+
+    def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
+        self._in, self._out = stdin, stdout
+        self._quit: Callable[[], None] = lambda: None
+        self._is_terminal = os.isatty(self._in)
+        self._before: list[Any] | None = None
+        self._escaped = False
+        self._receiver: Receiver | None = None
+        self._loop: EventLoop | None = None
+        self._watched = self._ended = False
+        self._lock = threading.Lock()
+
+    def fileno(self) -> int:
+        return self._in
+
+    def __enter__(self) -> Terminal:
+        if self._is_terminal:
+            self._before = termios.tcgetattr(self._in)
+            atexit.register(self._restore)
+            tty.setraw(self._in, termios.TCSANOW)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._before is not None:
+            termios.tcsetattr(self._in, termios.TCSADRAIN, self._before)
+            self._before = None
+
+    def send(self, data: bytes | memoryview) -> None:
+        """What the guest prints. Where nobody reads stdout any more, it is dropped."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._out, rest) :]
+            except BlockingIOError:
+                select.select([], [self._out], [])
+            except (BrokenPipeError, OSError):
+                return
+
+    def connect(self, receiver: Receiver, loop: EventLoop, quit: Callable[[], None]) -> None:
+        """Input goes to ``receiver``, as it has room for it; Ctrl-A x calls ``quit``."""
+        self._receiver, self._loop, self._quit = receiver, loop, quit
+        self._watched = False
+        self.more()
+
+    def more(self) -> None:
+        """The receiver has room again. Any thread."""
+        with self._lock:
+            if self._watched or self._ended or self._loop is None:
+                return
+            self._watched = True
+            try:
+                self._loop.watch(self, self._readable, LEVEL)
+                return
+            except PermissionError:  # a plain file or /dev/null: always readable, never watched
+                self._watched = False
+        threading.Thread(target=self._readable, daemon=True).start()
+
+    def _readable(self) -> None:
+        assert self._receiver is not None
+        with self._lock:
+            room = self._receiver.room
+            data = os.read(self._in, room) if room > 0 else b""
+            self._ended = room > 0 and not data
+            if not data and self._watched:
+                self._watched = False
+                assert self._loop is not None
+                self._loop.unwatch(self)
+            if data and self._is_terminal:
+                data = self._commands(data)
+            if data:
+                self._receiver.receive(data)
+
+    def _commands(self, data: bytes) -> bytes:
+        for_guest = bytearray()
+        for byte in data:
+            if not self._escaped:
+                self._escaped = byte == ESCAPE
+                if self._escaped:
+                    continue
+                for_guest.append(byte)
+                continue
+            self._escaped = False
+            if byte in b"xX":
+                self._quit()
+            elif byte == ESCAPE:
+                for_guest.append(byte)
+            else:
+                self.send(_HELP)
+        return bytes(for_guest)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Booting a stock Linux in the minimal VMM, as a person does it.
+
+A guest that is to do several things is told by ``script``, which its init runs; what it prints can
+be waited for, and answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.properties import GUEST
+
+PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "boot_linux.py"
+#: Seconds for a guest to come to what is waited for. Emulated hosts stall for long.
+PATIENCE = 200
+
+
+def command(script: str, *words: str) -> list[str]:
+    """The command line for a guest whose init runs ``script``, in which no double quote can be."""
+    assert '"' not in script
+    return [
+        sys.executable, str(PROGRAM), str(GUEST), "--initrd", str(GUEST.with_name("initrd")),
+        *words, "--append", f'quiet guest.run="{script}"',
+    ]  # fmt: skip
+
+
+class Linux:
+    """A guest under way. ``said`` is everything that it has printed."""
+
+    def __init__(self, script: str, *words: str) -> None:
+        self._process = subprocess.Popen(
+            command(script, *words),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        self.said = ""
+
+    def until(self, words: str) -> str:
+        """Waits until the guest has said this since it was last waited for; returns all since."""
+        start, end = len(self.said), time.monotonic() + PATIENCE
+        while words not in self.said[start:]:
+            if not self._hear(end):
+                raise AssertionError(f"{words!r} was never said, but: {self.said}{self._errors()}")
+        return self.said[start:]
+
+    def _hear(self, end: float) -> bool:
+        if not select.select([self._out], [], [], max(0.0, end - time.monotonic()))[0]:
+            return False
+        data = os.read(self._out.fileno(), 4096)
+        self.said += data.decode("utf-8", "replace").replace("\r", "")
+        return bool(data)
+
+    def type(self, words: str) -> None:
+        self._in.write(words.encode())
+        self._in.flush()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """Waits for its end: exit status, and what the program itself had to say."""
+        end = time.monotonic() + PATIENCE
+        while self._hear(end):
+            pass
+        return self._process.wait(PATIENCE), self._errors()
+
+    def _errors(self) -> str:
+        self._process.terminate()
+        assert self._process.stderr
+        return self._process.stderr.read().decode("utf-8", "replace")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+@contextlib.contextmanager
+def linux(script: str, *words: str) -> Iterator[Linux]:
+    """A guest that is ended with the block, whatever happened."""
+    guest = Linux(script, *words)
+    try:
+        yield guest
+    finally:
+        guest.close()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The virtio disk, on a real file."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from minivmm.endings import BadInput
+from minivmm.virtio.blk import IO_ERROR, OK, READ_ONLY, UNSUPPORTED, Blk, Kind
+from minivmm.virtio.disk import Disk
+from minivmm.virtio.transport import INDIRECT_DESC, NEEDS_RESET, Reg
+
+from tests.unit.vmm.driver import Driver
+
+SECTORS = 64
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "disk"
+    made.write_bytes(b"".join(bytes([number]) * 512 for number in range(SECTORS)))
+    return made
+
+
+@pytest.fixture
+def driver(path: Path) -> Iterator[Driver]:
+    with Disk(path) as disk:
+        made = Driver(Blk(disk, "disk0"), size=32)
+        made.set_up(INDIRECT_DESC)
+        yield made
+
+
+def header(kind: int, sector: int = 0) -> bytes:
+    return struct.pack("<IIQ", kind, 0, sector)
+
+
+def ask(driver: Driver, send: list[bytes], room: list[int]) -> tuple[int, bytes, int]:
+    """Status, data, and how much was written."""
+    written, parts = driver.request(0, send, [*room, 1])
+    return parts[-1][0], b"".join(parts[:-1]), written
+
+
+def test_it_tells_its_size(driver: Driver) -> None:
+    assert driver.transport.read(Reg.CONFIG, 8) == SECTORS
+    assert driver.transport.read(Reg.CONFIG + 20, 4) == 512
+
+
+def test_reading_in_pieces(driver: Driver) -> None:
+    told = ask(driver, [header(Kind.IN, 3)], [100, 412, 512])
+    assert told == (OK, b"\3" * 512 + b"\4" * 512, 1025)
+
+
+def test_the_guest_may_cut_the_header_anywhere(driver: Driver) -> None:
+    whole = header(Kind.OUT, 5) + b"x" * 512
+    assert ask(driver, [whole[:3], whole[3:20], whole[20:]], [])[0] == OK
+    assert ask(driver, [header(Kind.IN, 5)], [512])[1] == b"x" * 512
+
+
+def test_writing_reaches_the_file(driver: Driver, path: Path) -> None:
+    assert ask(driver, [header(Kind.OUT, 63), b"\xee" * 512], [])[0] == OK
+    assert ask(driver, [header(Kind.FLUSH)], [])[0] == OK
+    assert path.read_bytes()[63 * 512 :] == b"\xee" * 512
+
+
+@pytest.mark.parametrize(
+    ("send", "room"),
+    [
+        ([header(Kind.IN, 63)], [1024]),
+        ([header(Kind.IN, 64)], [512]),
+        ([header(Kind.IN, 2**64 - 1)], [512]),
+        ([header(Kind.IN, 0)], [511]),
+        ([header(Kind.OUT, 63), bytes(1024)], []),
+        ([header(Kind.OUT, 2**60), bytes(512)], []),
+        ([header(Kind.OUT, 0), bytes(1)], []),
+        ([header(Kind.DISCARD), struct.pack("<QII", 60, 5, 0)], []),
+        ([header(Kind.DISCARD), bytes(15)], []),
+        ([header(Kind.DISCARD)], []),
+    ],
+)
+def test_what_is_beyond_the_disk_is_an_error(
+    driver: Driver, path: Path, send: list[bytes], room: list[int]
+) -> None:
+    before = path.read_bytes()
+    assert ask(driver, send, room)[0] == IO_ERROR
+    assert path.read_bytes() == before
+
+
+def test_unknown_requests_and_flags_are_not_supported(driver: Driver) -> None:
+    assert ask(driver, [header(99)], [])[0] == UNSUPPORTED
+    assert ask(driver, [header(Kind.DISCARD), struct.pack("<QII", 0, 1, 1)], [])[0] == UNSUPPORTED
+
+
+def test_its_name(driver: Driver) -> None:
+    assert ask(driver, [header(Kind.GET_ID)], [20])[1] == b"disk0".ljust(20, b"\0")
+
+
+@pytest.mark.parametrize("kind", [Kind.DISCARD, Kind.WRITE_ZEROES])
+def test_discarding_makes_holes(driver: Driver, path: Path, kind: int) -> None:
+    size = path.stat().st_size
+    ranges = struct.pack("<QIIQII", 8, 16, 0, 40, 1, 0)
+    assert ask(driver, [header(kind), ranges], [])[0] == OK
+    data = path.read_bytes()
+    assert len(data) == size
+    assert [number for number in range(1, SECTORS) if not data[number * 512]] == [*range(8, 24), 40]
+
+
+def test_a_read_only_disk_stays_as_it_is(path: Path) -> None:
+    with Disk(path, read_only=True) as disk:
+        driver = Driver(Blk(disk), size=32)
+        assert driver.offered() & READ_ONLY
+        driver.set_up()
+        assert ask(driver, [header(Kind.OUT, 0), b"x" * 512], [])[0] == IO_ERROR
+        assert ask(driver, [header(Kind.WRITE_ZEROES), struct.pack("<QII", 0, 1, 0)], [])[0] == 2
+        assert ask(driver, [header(Kind.FLUSH)], [])[0] == OK
+    assert path.read_bytes()[:512] == bytes(512)
+
+
+def test_a_request_without_room_for_its_status_breaks_the_device(driver: Driver) -> None:
+    driver.describe(driver.rings(0)[0], 0, *driver.buffer(header(Kind.FLUSH)), 0, 0)
+    driver.offer(0, 0)
+    driver.set(Reg.QUEUE_NOTIFY, 0)
+    assert driver.get(Reg.STATUS) & NEEDS_RESET
+
+
+def test_a_file_that_shrank_gives_errors(driver: Driver, path: Path) -> None:
+    os.truncate(path, 512)
+    assert ask(driver, [header(Kind.IN, 1)], [512])[0] == IO_ERROR
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.write_bytes(b""), "whole sectors"),
+        (lambda path: path.write_bytes(bytes(700)), "whole sectors"),
+        (lambda path: path.mkdir(), "Is a directory"),
+    ],
+)
+def test_what_is_no_disk_is_told(tmp_path: Path, make: object, words: str) -> None:
+    make(tmp_path / "it")  # type: ignore[operator]
+    with pytest.raises(BadInput, match=words):
+        Disk(tmp_path / "it")
+    with pytest.raises(BadInput):
+        Disk(tmp_path / "it", read_only=True)
+
+
+def test_two_guests_cannot_write_to_one_disk(path: Path) -> None:
+    with Disk(path), pytest.raises(BadInput, match="in use"):
+        Disk(path)
+    with Disk(path, read_only=True), Disk(path):
+        pass

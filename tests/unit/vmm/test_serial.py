@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serial ports, clock and bus, driven as a guest drives them."""
+
+from __future__ import annotations
+
+import pytest
+from minivmm import pl011
+from minivmm.bus import Bus, Unclaimed
+from minivmm.endings import BadInput
+from minivmm.pl011 import DR, FR, ICR, ID, IMSC, MIS, RIS, Pl011
+from minivmm.pl031 import Pl031
+from minivmm.uart16550 import Reg, Uart16550
+
+from tests.unit.vmm.fakes import FakeLevel
+
+
+def make() -> tuple[Pl011, FakeLevel, bytearray]:
+    line, sent = FakeLevel(), bytearray()
+    return Pl011(line, sent.extend), line, sent
+
+
+def test_output_goes_out_at_once_and_asks_for_more() -> None:
+    uart, line, sent = make()
+    for byte in b"hi":
+        uart.write(DR, 4, byte)
+    assert sent == b"hi"
+    assert not line.level
+    uart.write(IMSC, 4, 1 << 5)
+    assert line.level
+    uart.write(ICR, 4, 1 << 5)
+    assert not line.level
+
+
+def test_input_keeps_the_line_up_until_it_is_taken() -> None:
+    uart, line, _ = make()
+    uart.write(IMSC, 4, 1 << 4)
+    assert uart.read(FR, 4) & 1 << 4
+    uart.receive(b"ab")
+    assert line.level
+    assert uart.read(MIS, 4) == 1 << 4
+    assert uart.read(RIS, 4) & 1 << 4
+    assert [uart.read(DR, 4) for _ in range(3)] == [ord("a"), ord("b"), 0]
+    assert not line.level
+    assert uart.read(FR, 4) & 1 << 4
+
+
+def test_room_shrinks_and_more_is_asked_for() -> None:
+    asked: list[int] = []
+    uart = Pl011(FakeLevel(), lambda _: None, lambda: asked.append(1))
+    uart.receive(bytes(uart.room))
+    assert uart.room == 0
+    assert uart.read(FR, 4) & 1 << 6
+    while not uart.room or not asked:
+        uart.read(DR, 4)
+    assert uart.room == 32
+
+
+def test_linux_recognises_it() -> None:
+    uart, _, _ = make()
+    found = [uart.read(ID + 4 * number, 4) for number in range(8)]
+    assert found[0] | found[1] << 8 | found[2] << 16 == 0x341011
+    assert bytes(found[4:]) == b"\x0d\xf0\x05\xb1"
+
+
+def test_registers_keep_only_their_bits() -> None:
+    uart, _, _ = make()
+    uart.write(pl011.FBRD, 4, 0xFFFF_FFFF)
+    assert uart.read(pl011.FBRD, 4) == 0x3F
+    assert uart.read(0x800, 8) == 0
+
+
+def test_the_bus_finds_who_is_meant() -> None:
+    bus = Bus()
+    uart, _, sent = make()
+    bus.add("one", 0x1000, 0x200, uart)
+    bus.add("two", 0x1200, 0x200, Pl011(FakeLevel(), lambda _: None))
+    bus.write(0x1000, 1, ord("x"))
+    bus.write(0x1200, 1, ord("y"))
+    assert sent == b"x"
+    assert bus.read(0x1018, 1) == 0x90
+    assert bus.read(0x3000, 4) == 0
+    bus.write(0x11FC, 8, 5)  # across the end: nobody's
+    assert dict(bus.unclaimed) == {"load of 4 at 0x3000": 1, "store of 8 at 0x11fc": 1}
+
+
+def test_a_sweep_over_all_addresses_is_counted_in_little_memory() -> None:
+    bus = Bus()
+    for number in range(3000):
+        bus.read(number * 8, 8)
+    assert len(bus.unclaimed) <= 1001
+    assert bus.unclaimed.total() == 3000
+
+
+def test_strict_and_overlap() -> None:
+    bus = Bus(strict=True)
+    bus.add("uart", 0x1000, 0x1000, make()[0])
+    with pytest.raises(Unclaimed, match="load of 4 at 0x2000"):
+        bus.read(0x2000, 4)
+    with pytest.raises(BadInput, match="other at 0x1f00 overlaps uart at 0x1000"):
+        bus.add("other", 0x1F00, 0x1000, make()[0])
+
+
+def make_16550() -> tuple[Uart16550, FakeLevel, bytearray]:
+    line, sent = FakeLevel(), bytearray()
+    return Uart16550(line, sent.extend), line, sent
+
+
+def test_the_16550_is_found_by_a_driver_that_probes() -> None:
+    uart, _, _ = make_16550()
+    uart.write(Reg.SCRATCH, 1, 0x5A)
+    assert uart.read(Reg.SCRATCH, 1) == 0x5A
+    uart.write(Reg.FCR, 1, 1)
+    assert uart.read(Reg.IIR, 1) == 0xC1
+    uart.write(Reg.MCR, 1, 0x1A)
+    assert uart.read(Reg.MSR, 1) == 0x90
+    uart.write(Reg.LCR, 1, 0x80)
+    uart.write(0, 1, 0x12)
+    assert uart.read(0, 1) == 0x12
+    uart.write(Reg.LCR, 1, 3)
+    assert uart.read(0, 1) == 0
+
+
+def test_the_16550_sends_and_says_when_it_has() -> None:
+    uart, line, sent = make_16550()
+    uart.write(Reg.IER, 1, 2)
+    assert line.level
+    assert uart.read(Reg.IIR, 1) == 2
+    assert not line.level
+    uart.write(Reg.DATA, 1, ord("x"))
+    assert sent == b"x"
+    assert line.level
+    assert uart.read(Reg.LSR, 1) == 0x60
+
+
+def test_the_16550_takes_input() -> None:
+    uart, line, _ = make_16550()
+    uart.write(Reg.IER, 1, 1)
+    uart.receive(b"ab")
+    assert line.level
+    assert uart.read(Reg.IIR, 1) == 4
+    assert [uart.read(Reg.DATA, 1), uart.read(Reg.LSR, 1) & 1] == [ord("a"), 1]
+    assert [uart.read(Reg.DATA, 1), uart.read(Reg.LSR, 1) & 1] == [ord("b"), 0]
+    assert not line.level
+    assert uart.room == 16
+
+
+def test_looped_back_output_is_input_up_to_what_fits() -> None:
+    uart, _, sent = make_16550()
+    uart.write(Reg.MCR, 1, 0x10)
+    for _ in range(100):
+        uart.write(Reg.DATA, 1, 0x55)
+    assert not sent
+    assert uart.room == 0
+
+
+def test_the_clock_tells_the_time_and_takes_another() -> None:
+    now = 1_700_000_000.5
+    clock = Pl031(FakeLevel(), now=lambda: now)
+    assert clock.read(0x00, 4) == 1_700_000_000
+    clock.write(0x08, 4, 5)
+    now += 2
+    assert clock.read(0x00, 4) == 7
+    assert clock.read(0x0C, 4) == 1
+    assert clock.read(0xFE0, 4) == 0x31
+
+
+def test_the_alarm_comes_when_it_is_time() -> None:
+    asked: list[float | None] = []
+    line = FakeLevel()
+    clock = Pl031(line, asked.append, now=lambda: 1000)
+    clock.write(0x10, 4, 1)
+    clock.write(0x04, 4, 1010)
+    assert asked == [10]
+    assert not line.level
+    clock.ring()
+    assert line.level
+    assert (clock.read(0x14, 4), clock.read(0x18, 4)) == (1, 1)
+    clock.write(0x1C, 4, 1)
+    assert not line.level
+    clock.write(0x04, 4, 999)
+    assert asked == [10, None]
+    clock.write(0x04, 4, 1000)
+    assert line.level
