@@ -96,8 +96,7 @@ class Terminal:
         assert self._receiver is not None
         with self._lock:
             room = self._receiver.room
-            data = os.read(self._in, room) if room > 0 else b""
-            self._ended = room > 0 and not data
+            data = self._typed(room) if room > 0 else b""
             if not data and self._watched:
                 self._watched = False
                 assert self._loop is not None
@@ -106,6 +105,17 @@ class Terminal:
                 data = self._commands(data)
             if data:
                 self._receiver.receive(data)
+
+    def _typed(self, room: int) -> bytes:
+        """Up to so much of what was typed; nothing once there will be no more."""
+        try:
+            data = os.read(self._in, room)
+        except BlockingIOError:
+            return b""
+        except OSError:  # the terminal hung up, or somebody closed it
+            data = b""
+        self._ended = not data
+        return data
 
     def _commands(self, data: bytes) -> bytes:
         for_guest = bytearray()
