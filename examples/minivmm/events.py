@@ -7,6 +7,7 @@ saves a system call for each request of a disk.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import threading
 import time
@@ -43,7 +44,8 @@ class EventLoop:
 
     def unwatch(self, source: HasFileno) -> None:
         if self._reactions.pop(source.fileno(), None):
-            self._epoll.unregister(source.fileno())
+            with contextlib.suppress(OSError):  # closed meanwhile: epoll has forgotten it
+                self._epoll.unregister(source.fileno())
 
     def call_later(self, seconds: float | None, react: Callable[[], object]) -> None:
         """Once, after so many seconds, in place of what was asked for before; None: never."""
