@@ -104,7 +104,7 @@ _APPLETS = (
     "echo", "env", "false", "find", "free", "grep", "halt", "head", "hexdump", "hostname",
     "id", "ifconfig", "insmod", "ip", "kill", "ln", "ls", "lsmod", "md5sum", "mkdir", "mknod",
     "modprobe", "mount", "mv", "nc", "nproc", "od", "ping", "poweroff", "printf", "ps", "pwd",
-    "reboot", "rm", "rmdir", "route", "rtcwake", "sed", "seq", "setsid", "sh", "sha256sum", "sleep",
+    "reboot", "rm", "rmdir", "route", "sed", "seq", "setsid", "sh", "sha256sum", "sleep",
     "sort", "stat", "stty", "sync", "tail", "taskset", "test", "time", "top", "touch", "tr", "true",
     "tty", "umount", "uname", "uniq", "uptime", "vi", "wc", "which", "xargs", "yes", "zcat",
 )  # fmt: skip

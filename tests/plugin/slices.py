@@ -24,7 +24,7 @@ def interrupts(request: pytest.FixtureRequest) -> int:
 
 
 #: Generations in one test: as many as are through before a silent host counts as hung.
-_LEG = 20
+_LEG = 10
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import signal
@@ -12,12 +13,14 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from minivmm.virtio.tap import Tap
 
 from tests.arm64.vmm.linux import linux
 
 pytestmark = pytest.mark.needs("linux_guest", "tap", "vhost")
 
 MANY = 8 << 20
+_TUNSETPERSIST = 0x400454CB
 _CARD = (
     "modprobe virtio_mmio; modprobe virtio_net; until ip link set eth0 up 2>/dev/null; do :; done; "
     "ip addr add 192.0.2.2/24 dev eth0; "
@@ -28,14 +31,13 @@ _CARD = (
 def tap() -> Iterator[str]:
     """A network interface that guests may use."""
     name = f"pk{os.getpid() % 100000}"
-    for words in (
-        f"tuntap add {name} mode tap",
-        f"addr add 192.0.2.1/24 dev {name}",
-        f"link set {name} up",
-    ):
+    with Tap(name) as made:
+        fcntl.ioctl(made, _TUNSETPERSIST, 1)
+    for words in (f"addr add 192.0.2.1/24 dev {name}", f"link set {name} up"):
         subprocess.run(["ip", *words.split()], check=True)
     yield name
-    subprocess.run(["ip", "tuntap", "del", name, "mode", "tap"], check=False)
+    with Tap(name) as made:
+        fcntl.ioctl(made, _TUNSETPERSIST, 0)
 
 
 @pytest.mark.parametrize("vhost", ["off", "on"])

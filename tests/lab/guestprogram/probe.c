@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a guest has to show beyond busybox: `probe vsock PORT COUNT`, `probe pmu`, `probe sve`, `probe mte`.
+ * What a guest has to show beyond busybox: `probe vsock PORT COUNT`, `probe suspend SECONDS`, `probe pmu`,
+ * `probe sve`, `probe mte`.
  * Each prints one line and exits with 0 if the thing works.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -17,9 +19,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 /* After the C library's own, which they build on. */
 #include <linux/perf_event.h>
+#include <linux/rtc.h>
 #include <linux/vm_sockets.h>
 
 #ifndef PROT_MTE
@@ -143,12 +147,41 @@ static int mte(void)
 	return code != 9 || *tagged != 'x'; /* SEGV_MTESERR */
 }
 
+/* Sleeps as a system, to be woken by the clock's alarm. */
+static int suspend(int seconds)
+{
+	struct rtc_wkalrm alarm = { .enabled = 1 };
+	int clock = open("/dev/rtc0", O_RDONLY), state = open("/sys/power/state", O_WRONLY);
+	struct tm *when;
+	time_t then;
+
+	if (clock < 0 || state < 0)
+		return fail("clock or power state");
+	if (ioctl(clock, RTC_RD_TIME, &alarm.time))
+		return fail("reading the clock");
+	then = timegm(&(struct tm){ .tm_sec = alarm.time.tm_sec, .tm_min = alarm.time.tm_min,
+				    .tm_hour = alarm.time.tm_hour, .tm_mday = alarm.time.tm_mday,
+				    .tm_mon = alarm.time.tm_mon, .tm_year = alarm.time.tm_year });
+	then += seconds;
+	when = gmtime(&then);
+	alarm.time = (struct rtc_time){ when->tm_sec, when->tm_min, when->tm_hour, when->tm_mday,
+					when->tm_mon, when->tm_year, 0, 0, 0 };
+	if (ioctl(clock, RTC_WKALM_SET, &alarm))
+		return fail("setting the alarm");
+	if (write(state, "mem", 3) != 3)
+		return fail("suspending");
+	printf("suspend: back\n");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
 	if (!strcmp(what, "vsock") && argc == 4)
 		return vsock((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]));
+	if (!strcmp(what, "suspend") && argc == 3)
+		return suspend(atoi(argv[2]));
 	if (!strcmp(what, "pmu"))
 		return pmu();
 	if (!strcmp(what, "sve"))
