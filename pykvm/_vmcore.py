@@ -107,6 +107,8 @@ class VmCore(Descriptor):
         self.slots.pop(slot, None)
 
     def refuse_lazy_gicv2(self, ioctl: str) -> None:
+        if self.inherited:  # the kernel refuses a forked child everything
+            return
         raise KvmBusyError(
             errno.EBUSY,
             ioctl,

@@ -91,7 +91,8 @@ class Vgic(Device):
         Synchronization: any thread, while no vCPU runs.
         Source: devices/arm-vgic.rst and arm-vgic-v3.rst, DIST_REGS; Arm IHI 0048 and IHI 0069.
         """
-        name, attr, size = self._dist_attr(reg, vcpu_id, "KVM_GET_DEVICE_ATTR")
+        name, attr, size = self._dist_attr(reg, vcpu_id)
+        self._refuse_lazy("KVM_GET_DEVICE_ATTR")
         group = lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS
         return read_halves(self._core, group, attr, size, reg=name, vcpu_id=vcpu_id)
 
@@ -107,14 +108,15 @@ class Vgic(Device):
         Synchronization: any thread, while no vCPU runs.
         Source: devices/arm-vgic.rst and arm-vgic-v3.rst, DIST_REGS; Arm IHI 0048 and IHI 0069.
         """
-        name, attr, size = self._dist_attr(reg, vcpu_id, "KVM_SET_DEVICE_ATTR")
+        name, attr, size = self._dist_attr(reg, vcpu_id)
+        value = check_int("value", value, 0, 2 ** (8 * size) - 1)
+        self._refuse_lazy("KVM_SET_DEVICE_ATTR")
         group = lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS
         write_halves(self._core, group, attr, size, value, reg=name, vcpu_id=vcpu_id)
 
-    def _dist_attr(self, reg: int | str, vcpu_id: int, ioctl: str) -> tuple[str, int, int]:
+    def _dist_attr(self, reg: int | str, vcpu_id: int) -> tuple[str, int, int]:
         name, offset, size = find(V2_DIST if self.version == 2 else V3_DIST, reg)
         vcpu_id = check_int("vcpu_id", vcpu_id, 0, 0xFF)  # a GICv3 does not look at it
-        self._refuse_lazy(ioctl)
         return name, vcpu_id << lib.KVM_DEV_ARM_VGIC_CPUID_SHIFT | offset, size
 
     def _refuse_lazy(self, ioctl: str) -> None:

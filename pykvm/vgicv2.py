@@ -67,7 +67,8 @@ class VgicV2(Vgic):
         Synchronization: any thread, while no vCPU runs.
         Source: devices/arm-vgic.rst, CPU_REGS; Arm IHI 0048.
         """
-        name, attr = self._cpu_attr(reg, vcpu_id, "KVM_GET_DEVICE_ATTR")
+        name, attr = self._cpu_attr(reg, vcpu_id)
+        self._refuse_lazy("KVM_GET_DEVICE_ATTR")
         group = lib.KVM_DEV_ARM_VGIC_GRP_CPU_REGS
         return read(self._core, group, attr, 4, reg=name, vcpu_id=vcpu_id)
 
@@ -81,15 +82,15 @@ class VgicV2(Vgic):
         Synchronization: any thread, while no vCPU runs.
         Source: devices/arm-vgic.rst, CPU_REGS; Arm IHI 0048.
         """
-        name, attr = self._cpu_attr(reg, vcpu_id, "KVM_SET_DEVICE_ATTR")
+        name, attr = self._cpu_attr(reg, vcpu_id)
         value = check_int("value", value, 0, 2**32 - 1)
+        self._refuse_lazy("KVM_SET_DEVICE_ATTR")
         group = lib.KVM_DEV_ARM_VGIC_GRP_CPU_REGS
         write(self._core, group, attr, 4, value, reg=name, vcpu_id=vcpu_id)
 
-    def _cpu_attr(self, reg: int | str, vcpu_id: int, ioctl: str) -> tuple[str, int]:
+    def _cpu_attr(self, reg: int | str, vcpu_id: int) -> tuple[str, int]:
         name, offset, _ = find(V2_CPU, reg)
         vcpu_id = check_int("vcpu_id", vcpu_id, 0, 0xFF)
-        self._refuse_lazy(ioctl)
         return name, vcpu_id << lib.KVM_DEV_ARM_VGIC_CPUID_SHIFT | offset
 
     def save(self) -> VgicState:
