@@ -84,7 +84,7 @@ def test_a_log_while_the_guest_runs(machine: Make) -> None:
     logged: list[tuple[int, int]] = []
 
     def write() -> None:
-        for _ in range(20):
+        for _ in range(10):
             logged.clear()
             made.vcpu.run()
             while not logged:
