@@ -133,7 +133,7 @@ def test_a_page_of_it_is_in_one_slot(vm: VM) -> None:
     with vm.create_guest_memfd(SIZE) as memfd:
         half = SIZE // 2
         slots = [vm.add_guest_memfd(0, memfd, size=half)]
-        with pytest.raises(KvmError, match="other slot (on|shows) this part") as caught:
+        with pytest.raises(KvmError, match=r"other slot (on|shows) this part") as caught:
             vm.add_guest_memfd(1 << 20, memfd)
         assert caught.value.errno in (errno.EINVAL, errno.EEXIST)  # 6.18, 7.3
         if mmap.PAGESIZE < SIZE:
