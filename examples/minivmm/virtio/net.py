@@ -102,6 +102,6 @@ class Net(Device):
         self._watch(False)
 
     def close(self) -> None:
-        self.reset()
-        if self.vhost:
+        if self.vhost:  # its loop, where packets were waited for, is gone already
+            self.vhost.stop()
             self.vhost.close()

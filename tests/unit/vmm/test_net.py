@@ -95,3 +95,14 @@ def test_a_buffer_that_cannot_be_written_breaks_the_device(driver: Driver) -> No
 def test_names_of_interfaces_are_short(name: str) -> None:
     with pytest.raises(BadInput, match="1 to 15"):
         Tap(name)
+
+
+def test_it_can_end_after_the_loop_in_which_it_waits_for_packets(tap: FakeTap) -> None:
+    loop = EventLoop()
+    driver = Driver(Net(tap, ADDRESS, loop))
+    driver.set_up()
+    driver.describe(driver.rings(RECEIVE)[0], 0, *driver.buffer(200), WRITE, 0)
+    driver.offer(RECEIVE, 0)
+    driver.set(Reg.QUEUE_NOTIFY, RECEIVE)
+    loop.close()
+    driver.transport.device.close()
