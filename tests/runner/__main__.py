@@ -114,9 +114,10 @@ def main() -> int:
         _run_all(processes, screen, options.jobs)
     finally:
         screen.close()
-    verdict = judge(processes, _beyond(chosen, every), interface.judge(processes))
+    unproven, notes = interface.judge(processes)
+    verdict = judge(processes, _beyond(chosen, every), unproven)
     sections = (summary.troubles(processes), summary.table(processes), summary.gaps(verdict))
-    print("", *filter(None, sections), sep="\n")
+    print("", *filter(None, sections), *notes, sep="\n")
     print(summary.last_line(verdict), flush=True)
     return 1 if verdict.failed or not verdict.passed else 0
 

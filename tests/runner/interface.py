@@ -11,8 +11,11 @@ from tests.lab.shapes import ALL_SHAPES
 from tests.runner.process import Process
 
 
-def judge(processes: Sequence[Process]) -> list[str]:
-    """What is wrong with the table. Nothing is asked of a run that lacks a host of the suite."""
+def judge(processes: Sequence[Process]) -> tuple[list[str], list[str]]:
+    """Rows that lack a proof, and what to do about README.md.
+
+    Nothing is asked of a run that lacks a host of the suite.
+    """
     everyday = [each for each in processes if each.part.is_tests and not each.part.by_name]
     told = []
     for process in everyday:
@@ -23,10 +26,10 @@ def judge(processes: Sequence[Process]) -> list[str]:
     if {None, *map(collect.host_name, ALL_SHAPES)} - {
         collect.host_name(shape) if shape else None for shape, _ in told
     }:
-        return []
+        return [], []
     coverage = collect.gather(told)
     troubles = [f"no test proves the row {row!r}" for row in collect.gaps(coverage)]
     text = README.read_text(encoding="utf-8")
-    if not troubles and render.replaced(text, coverage) != text:
-        troubles.append("README.md's table of the interface is not today's: run `make coverage`")
-    return troubles
+    is_stale = render.replaced(text, coverage) != text
+    notes = ["README.md's table of the interface is not today's: run `make coverage`"] * is_stale
+    return troubles, notes
