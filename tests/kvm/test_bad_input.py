@@ -50,7 +50,7 @@ def test_wrong_arguments(call: Call) -> None:
     with Stage() as stage:
         valid = call.valid(stage)
         _ = call.on and stage[call.on]
-        with unchanged():
+        with unchanged(collected=True):
             for name, (_, kind) in call.arguments.items():
                 for value, error, word in kind.wrong(name):
                     complaint = _refusal(call, stage, {**valid, name: value}, error, word)
@@ -78,7 +78,7 @@ def test_valid_arguments_after_wrong_ones(call: Call) -> None:
     if call.name == "set_kick_signal":
         return  # for good in a process: test_signals.py
     for right in _right_arguments(call):
-        with unchanged(), Stage() as stage:
+        with unchanged(collected=True), Stage() as stage:
             valid = call.valid(stage)
             _ = call.on and stage[call.on]
             for wrong_name, (_, wrong_kind) in call.arguments.items():
@@ -123,7 +123,7 @@ def test_on_a_closed_object(call: Call) -> None:
         subject = stage[call.on]
         (subject.irqfd if isinstance(subject, LevelLine) else subject).close()
         gc.collect()
-        with unchanged():
+        with unchanged(collected=True):
             if call.closed is None:
                 call.made(stage, valid)
             else:
