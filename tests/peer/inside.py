@@ -21,7 +21,7 @@ from rich.table import Table
 
 GUEST = Path("/guest")
 OURS = Path(__file__).resolve().parents[2] / "examples" / "boot_linux.py"
-_LIMIT = 300
+_LIMIT = 600
 _BLOCKS = 2000
 _MEGABYTES = 16
 
@@ -93,7 +93,7 @@ dd if=/dev/vda of=/dev/null bs=1M count={_MEGABYTES} iflag=direct 2>/dev/null
 echo MARK sequential
 dd if=/dev/vda of=/dev/null bs=4k count={_BLOCKS} iflag=direct 2>/dev/null
 echo MARK blocks
-dd if=/dev/zero bs=64k count=4 2>/dev/null | tr '\\0' x
+dd if=/dev/zero bs=16k count=2 2>/dev/null | tr '\\0' x
 echo
 echo MARK console
 poweroff -f"""
@@ -104,7 +104,7 @@ _ROWS = {
     "loading the disk's driver": ("init", "disk"),
     f"{_MEGABYTES} MiB in 1 MiB reads": ("disk", "sequential"),
     f"{_BLOCKS} reads of 4 KiB": ("sequential", "blocks"),
-    "256 KiB to the console": ("blocks", "console"),
+    "32 KiB to the console": ("blocks", "console"),
 }
 
 
