@@ -12,10 +12,11 @@ pytestmark = pytest.mark.needs("linux_guest")
 
 @pytest.mark.needs("pmu", "sve", "mte")
 def test_programs_use_what_the_cpus_were_given() -> None:
-    script = "probe pmu; probe sve; probe mte; echo all told; poweroff -f"
+    script = "probe pmu && probe sve && probe mte && echo all work; echo all told; poweroff -f"
     with linux(script, "--pmu", "--sve", "--mte", "--cpus", "4") as guest:
         said = guest.until("all told")
         assert guest.end() == (0, "")
+    assert "all work" in said
     assert "pmu: cycles " in said
     assert "sve: vectors of " in said
     assert "mte: a wrong tag is caught, code 9" in said
