@@ -7,7 +7,6 @@ it can be pickled, sent as JSON, and compared with ``==``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -63,6 +62,8 @@ class VgicState(NamedTuple):
 
     def to_json(self) -> str:
         """One line of JSON; registers by name."""
+        import json  # not at the start: most programs never need it
+
         plain = self._asdict()
         plain["setup"], plain["distributor"] = dict(self.setup), dict(self.distributor)
         plain["cpus"] = [
@@ -75,6 +76,8 @@ class VgicState(NamedTuple):
     @classmethod
     def from_json(cls, text: str) -> VgicState:
         """What :meth:`to_json` made of a state. ValueError for anything else."""
+        import json
+
         plain = json.loads(text)
         schema = plain.get("schema") if isinstance(plain, dict) else None
         if schema != SCHEMA:
