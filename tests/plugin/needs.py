@@ -48,8 +48,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 raise pytest.UsageError(f"{item.nodeid}: needs() takes names, at least one")
     wanted = config.getoption("only_needing")
     if wanted is not None:
-        config.hook.pytest_deselected(items=[i for i in items if wanted not in _needed(i)])
-        items[:] = [item for item in items if wanted in _needed(item)]
+        chosen = [item for item in items if _needs_of_its_kind(item, wanted)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def _needs_of_its_kind(item: pytest.Item, name: str) -> bool:
+    """Whether a test needs this property, or a special case of it: el2_e2h0 is one of el2."""
+    return any(each == name or each.startswith(f"{name}_") for each in _needed(item))
 
 
 @pytest.hookimpl(tryfirst=True)
