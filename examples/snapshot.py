@@ -2,6 +2,7 @@
 """A whole machine as a value: memory, vCPUs and GIC; and a folder that holds one.
 
 The machine must be stopped, and what it is restored into must have been made in the same way.
+On a Cortex-A57 with Linux 7.3 a restored guest does not go on: ARCHITECTURE.md says why.
 """
 
 from __future__ import annotations

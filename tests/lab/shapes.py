@@ -86,7 +86,8 @@ TEST_SHAPES = (
     Shape(kernel="newest"),
     Shape(page_size="16k"),
     Shape(cpu="cortex-a57", gic=2, kernel="6.1"),
-    Shape(cpu="cortex-a57", gic=2, kernel="newest"),
+    # Not the A57: there, the newest kernel does not get a restored guest going (ARCHITECTURE.md).
+    Shape(cpu="cortex-a72", gic=2, kernel="newest"),
     # Debian 12's QEMU now and then runs code that is no longer there on this CPU: a guest whose
     # memory held an endless loop in an earlier VM was seen to execute that loop.
     Shape(cpu="max", kernel="newest", qemu="newest", machine_options=("mte=on",)),

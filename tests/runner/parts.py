@@ -163,7 +163,6 @@ def on_emulated_hosts() -> list[Part]:
             shape,
             str(shape),
             *_without_others_guests(number),
-            *_without_what_hangs(shape),
             *(() if shape in BINDING_SHAPES else others),
         )
         for number, shape in enumerate(TEST_SHAPES)
@@ -171,17 +170,6 @@ def on_emulated_hosts() -> list[Part]:
         _on(shape, f"{shape} for {name}", "--only-needing", name)
         for name, shape in SPECIAL_SHAPES.items()
     ]
-
-
-def _without_what_hangs(shape: Shape) -> list[str]:
-    """A fault that is not understood: here a guest that is restored does not go on.
-
-    The same GICv2 with Linux 6.1 moves a guest a hundred times.
-    """
-    if (shape.gic, shape.kernel) != (2, "newest"):
-        return []
-    moves = ("test_migration.py", "test_examples.py::test_a_guest_moves_from_process_to_process")
-    return [word for name in moves for word in ("--deselect", f"tests/arm64/{name}")]
 
 
 def _without_others_guests(number: int) -> list[str]:
