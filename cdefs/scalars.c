@@ -44,6 +44,12 @@ static int is_scalar(uint64_t size, uint64_t offset, uint64_t width)
 		return 0;                                                                       \
 	} while (0)
 
+/* Also orders a store before a later load, which release and acquire do not. */
+API void memory_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 API uint64_t load_scalar(const void *memory, uint64_t size, uint64_t offset, uint64_t width)
 {
 	LOAD(__ATOMIC_RELAXED);

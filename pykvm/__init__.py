@@ -8,6 +8,7 @@ the kernel refuses as :class:`KvmError`.
 
 from __future__ import annotations
 
+from pykvm._scalars import memory_fence
 from pykvm.bitmap import bitmap_count, bitmap_pages, bitmap_runs
 from pykvm.caps import Cap
 from pykvm.coalesced import CoalescedMmio
@@ -145,6 +146,7 @@ __all__ = [
     "bitmap_count",
     "bitmap_pages",
     "bitmap_runs",
+    "memory_fence",
     "reg_family",
     "reg_id",
     "reg_name",

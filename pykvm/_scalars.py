@@ -4,19 +4,29 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pykvm._descriptor import check_int
 from pykvm._native import ffi, lib
 from pykvm.errors import ClosedError
 
-__all__ = ["Scalars"]
+__all__ = ["Scalars", "memory_fence"]
 
 _ALL_ONES = 2**64 - 1
 _load = lib.load_scalar
 _load_acquire = lib.load_acquire
 _store = lib.store_scalar
 _store_release = lib.store_release
+
+
+def memory_fence() -> None:
+    """What was read and written before is so, for the guest's CPUs too, before what comes after.
+
+    For what :meth:`GuestMemory.load_acquire` and :meth:`GuestMemory.store_release` leave open: a
+    store before a later load. Whoever asks to be told and then looks whether something came
+    meanwhile needs it between the two.
+    """
+    lib.memory_fence()
 
 
 class Scalars:
@@ -31,8 +41,9 @@ class Scalars:
     _size: int
     _start: int
 
-    def _span(self, offset: int, size: int | None) -> tuple[int, int]:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def _span(self, offset: int, size: int | None) -> tuple[int, int]: ...
 
     def load(self, offset: int, size: int) -> int:
         """The little-endian number of ``size`` bytes (1, 2, 4, 8) at ``offset``, a multiple of it.

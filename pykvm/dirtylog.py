@@ -28,9 +28,9 @@ class DirtyLog:
     size: int
     _bitmap: Any
 
-    def _open(self, call: str) -> AbstractContextManager[VmCore]:
-        """The VM's core, while the slot stays what it is."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def _open(self, call: str) -> AbstractContextManager[VmCore]: ...
 
     @property
     def pages(self) -> int:

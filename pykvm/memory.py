@@ -190,6 +190,14 @@ class GuestMemory(Scalars, Closing):
             first, last = self._span(offset, len(source))
             self._map[first:last] = source
 
+    @property
+    def hva(self) -> int:
+        """Host virtual address of its first byte, for other parts of the kernel (vhost, VFIO).
+
+        It means this memory until close(), which does not know who was told of it.
+        """
+        return self._hold(0, 0)[1]
+
     def view(self, offset: int = 0, size: int | None = None) -> memoryview:
         """The memory itself, writable, without a copy. It holds the mapping until released."""
         first, last = self._span(offset, size)

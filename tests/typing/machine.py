@@ -105,8 +105,15 @@ def memory(vm: VM) -> None:
     plain.write(0, data)
     plain.read_into(0, bytearray(4))
     view: memoryview = plain.view(0, 16)
-    words: list[int] = [plain.load(0, 4), plain.load_acquire(0, 4), plain.size, len(view)]
+    words: list[int] = [
+        plain.load(0, 4),
+        plain.load_acquire(0, 4),
+        plain.size,
+        len(view),
+        plain.hva,
+    ]
     plain.store(0, 4, 1)
+    pykvm.memory_fence()
     plain.store_release(0, 4, 1)
     slot: MemorySlot = vm.add_memory(
         0x4000_0000, shared, offset=0, size=None, slot=3, readonly=False, log_dirty=True

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
@@ -18,14 +19,10 @@ PAGE = mmap.PAGESIZE
 SIZE = 4 * PAGE
 
 
-def _address(memory: GuestMemory) -> int:
-    return memory._hold(0, 1)[1]
-
-
 @pytest.mark.parametrize("size", [PAGE, 3 * PAGE, 2 << 20, (2 << 20) + PAGE, 64 << 20])
 def test_it_is_aligned_to_huge_pages_and_zeroed(size: int) -> None:
     with unchanged(), GuestMemory(size) as memory:
-        assert _address(memory) % (2 << 20) == 0
+        assert memory.hva % (2 << 20) == 0
         assert (memory.size, len(memory)) == (size, size)
         assert memory.read(0, PAGE) == memory.read(size - PAGE, PAGE) == bytes(PAGE)
         memory.write(size - 1, b"!")
@@ -34,7 +31,7 @@ def test_it_is_aligned_to_huge_pages_and_zeroed(size: int) -> None:
 
 def test_huge_pages_are_advised() -> None:
     with GuestMemory(4 << 20, huge_pages=True) as memory:
-        address = _address(memory)
+        address = memory.hva
         inside = False
         for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
             head = line.split()[0]
@@ -113,6 +110,12 @@ def test_views() -> None:
         memory.close()
 
 
+def test_hva_is_where_its_bytes_lie() -> None:
+    with GuestMemory(SIZE) as memory:
+        memory.write(8, b"there")
+        assert ctypes.string_at(memory.hva + 8, 5) == b"there"
+
+
 def test_a_view_outlives_a_dropped_memory() -> None:
     with unchanged():
         view = GuestMemory(SIZE).view()
@@ -132,6 +135,7 @@ def test_after_close() -> None:
             lambda: memory.read(0, 1),
             lambda: memory.write(0, b"x"),
             lambda: memory.view(),
+            lambda: memory.hva,
         ):
             with pytest.raises(ClosedError, match="this GuestMemory is closed"):
                 call()

@@ -39,6 +39,8 @@ CALLS: list[Call] = [
         "vcpu",
         {"regs": _REGS, "values": ([5], Several(Int(0, U64, bools=True)))},
     ),
+    Call("GuestMemory.hva", "memory"),
+    Call("memory_fence", ""),
     Call("bitmap_count", "", {"bitmap": _BITMAP}),
     Call("bitmap_pages", "", {"bitmap": _BITMAP}),
     Call("bitmap_runs", "", {"bitmap": _BITMAP, "merge_gap": (0, Int(0, U32))}),
