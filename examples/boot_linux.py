@@ -78,7 +78,7 @@ def live(
         undo.callback(memory.close)
         undo.callback(vm.close)  # whose slot lets go of the memory first
         vm.add_memory(layout.RAM, memory)
-        ram = Ram(layout.RAM, memory.view())
+        ram = Ram(layout.RAM, memory)
         undo.callback(ram.close)
         placed = image.place(ram, kernel, initrd)
 

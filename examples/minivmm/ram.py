@@ -6,19 +6,19 @@ The guest may change any byte at any moment. So a number is read once, checked, 
 
 from __future__ import annotations
 
-import struct
-import threading
-
 from minivmm.endings import GuestFault
+from pykvm import GuestMemory
 
 
 class Ram:
-    """Memory from the guest physical address ``start`` on; ``view`` holds its bytes."""
+    """The whole of ``memory``, which the guest finds from the physical address ``start`` on."""
 
-    def __init__(self, start: int, view: memoryview) -> None:
+    def __init__(self, start: int, memory: GuestMemory) -> None:
         self.start = start
-        self.size = len(view)
-        self._view = view
+        self.size = memory.size
+        self.hva = memory.hva
+        self._memory = memory
+        self._view = memory.view()
 
     @property
     def end(self) -> int:
@@ -34,34 +34,13 @@ class Ram:
     def write(self, gpa: int, data: bytes | bytearray | memoryview) -> None:
         self.slice(gpa, len(data))[:] = data
 
+    def load_acquire(self, gpa: int) -> int:
+        """A 16-bit index that the guest moves on: what it has written before can be read after."""
+        return self._memory.load_acquire(gpa - self.start, 2)
+
+    def store_release(self, gpa: int, value: int) -> None:
+        """Moves an index on: what was written before can be seen by the guest that sees it."""
+        self._memory.store_release(gpa - self.start, 2, value)
+
     def close(self) -> None:
         self._view.release()
-
-
-_U16 = struct.Struct("<H")
-_lock = threading.Lock()
-
-
-def fence() -> None:
-    """What was read and written before is so for the guest's CPUs before what comes after.
-
-    Python has no barriers. Its locks have: giving one back releases, taking it acquires, and the
-    one does not overtake the other.
-    """
-    with _lock:
-        pass
-    with _lock:
-        pass
-
-
-def load_acquire(word: memoryview) -> int:
-    """A 16-bit index that the guest moves on: what it has written before can be read after."""
-    value: int = _U16.unpack_from(word)[0]
-    fence()
-    return value
-
-
-def store_release(word: memoryview, value: int) -> None:
-    """Moves an index on: what was written before can be seen by the guest that sees it."""
-    fence()
-    _U16.pack_into(word, 0, value)

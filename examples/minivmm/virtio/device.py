@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,7 @@ class LiveQueue(NamedTuple):
     call: int
 
 
-class Device:
+class Device(ABC):
     """A device model. It knows queues and memory, nothing of registers, interrupts or KVM."""
 
     #: Virtio's number of this kind of device.
@@ -54,13 +55,13 @@ class Device:
     def write_config(self, offset: int, data: bytes) -> None:
         """The guest stores to the configuration space."""
 
+    @abstractmethod
     def serve(self, index: int, queue: Queue) -> bool:
         """Does what there is to do in a queue; True: there is more, call again soon.
 
         It does no more than ``queue.size`` requests at once: whoever fills a queue for ever must
         not keep others from being served.
         """
-        raise NotImplementedError
 
     def activate(self, features: int, queues: Sequence[LiveQueue]) -> None:
         """The driver is ready, and has chosen these features. OSError: it cannot be."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import struct
 
 from minivmm.endings import GuestFault
-from minivmm.ram import Ram, fence, load_acquire, store_release
+from minivmm.ram import Ram
+from pykvm import memory_fence
 
 _NEXT, _WRITE, _INDIRECT = 1, 2, 4
 _NO_INTERRUPT, _NO_NOTIFY = 1, 1
@@ -76,10 +77,10 @@ class Queue:
         self._indirect, self._event_index, self._largest = indirect, event_index, largest
         self._table = ram.slice(table, 16 * size)
         ring = ram.slice(avail, 6 + 2 * size)
-        self._avail_flags, self._avail_index = ring[0:2], ring[2:4]
+        self._avail_flags, self._avail_index = ring[0:2], avail + 2
         self._avail_ring, self._used_event = ring[4:-2], ring[-2:]
         ring = ram.slice(used, 6 + 8 * size)
-        self._used_flags, self._used_index = ring[0:2], ring[2:4]
+        self._used_flags, self._used_index = ring[0:2], used + 2
         self._used_ring, self._avail_event = ring[4:-2], ring[-2:]
         self._taken = 0  # both count all there ever were, modulo 2**16, as the ring's indices do
         self._given = 0
@@ -100,7 +101,7 @@ class Queue:
 
     def peek(self) -> Chain | None:
         """The next request, which stays where it is; or None."""
-        offered = load_acquire(self._avail_index)
+        offered = self._ram.load_acquire(self._avail_index)
         waiting = (offered - self._taken) & 0xFFFF
         if not waiting:
             return None
@@ -151,7 +152,7 @@ class Queue:
         """The request is done; its first ``written`` bytes of room are filled."""
         _USED.pack_into(self._used_ring, 8 * (self._given % self.size), chain.head, written)
         self._given = (self._given + 1) & 0xFFFF
-        store_release(self._used_index, self._given)
+        self._ram.store_release(self._used_index, self._given)
 
     @property
     def given_since_told(self) -> int:
@@ -163,7 +164,7 @@ class Queue:
         since, self._told = self._told, self._given
         if since == self._given:
             return False
-        fence()  # the guest moves its wish, then looks at the index; we the other way round
+        memory_fence()  # the guest moves its wish, then looks at the index; we the other way round
         if not self._event_index:
             return not _U16.unpack_from(self._avail_flags)[0] & _NO_INTERRUPT
         event: int = _U16.unpack_from(self._used_event)[0]
@@ -182,5 +183,5 @@ class Queue:
             _U16.pack_into(self._avail_event, 0, self._taken)
         else:
             _U16.pack_into(self._used_flags, 0, 0)
-        fence()
-        return bool(_U16.unpack_from(self._avail_index)[0] != self._taken)
+        memory_fence()
+        return self._ram.load_acquire(self._avail_index) != self._taken

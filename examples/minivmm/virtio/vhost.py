@@ -51,7 +51,7 @@ class Vhost:
 
     def start(self, features: int, queues: Sequence[LiveQueue]) -> None:
         self._do(_SET_FEATURES, struct.pack("Q", features & self.features))
-        base = address_of(self._ram.slice(self._ram.start, self._ram.size))
+        base = self._ram.hva
         region = struct.pack("4Q", self._ram.start, self._ram.size, base, 0)
         self._do(_SET_MEM_TABLE, struct.pack("I4x", 1) + region)
         for index, queue in enumerate(queues):
@@ -77,10 +77,3 @@ class Vhost:
 
     def close(self) -> None:
         os.close(self._fd)
-
-
-def address_of(view: memoryview) -> int:
-    """Where the bytes of a writable view lie in this process."""
-    import ctypes  # slow to load, and few guests need it
-
-    return ctypes.addressof(ctypes.c_char.from_buffer(view))

@@ -10,6 +10,7 @@ from minivmm.ram import Ram
 from minivmm.virtio.device import Device
 from minivmm.virtio.transport import DRIVER_OK, FEATURES_OK, VERSION_1, Reg, Transport
 
+from pykvm import GuestMemory
 from tests.unit.vmm.fakes import FakeEdge
 
 START, SIZE = 0x4000_0000, 1 << 20
@@ -22,8 +23,9 @@ class Driver:
     """Drives one device. ``pokes``: what the device asked to be called for by itself."""
 
     def __init__(self, device: Device, *, size: int = 8) -> None:
-        self.bytes = bytearray(SIZE)
-        self.ram = Ram(START, memoryview(self.bytes))
+        memory = GuestMemory(SIZE)
+        self.bytes = memory.view()
+        self.ram = Ram(START, memory)
         self.line = FakeEdge()
         self.pokes: list[int] = []
         device.poke = self.pokes.append

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests that break every rule: no device stumbles, and none touches what is not the guest's.
+"""Guests that break every rule: no device stumbles, and each works again after a reset.
 
 Hypothesis gives bytes; ``Hostile`` reads them as what a guest does, in any order and with any
 values. After each such life a reset must bring the device back to work.
@@ -20,7 +20,6 @@ from minivmm.bus import Bus
 from minivmm.events import EventLoop
 from minivmm.pl011 import Pl011
 from minivmm.pl031 import Pl031
-from minivmm.ram import Ram
 from minivmm.uart16550 import Uart16550
 from minivmm.virtio.blk import Blk
 from minivmm.virtio.console import Console
@@ -28,13 +27,12 @@ from minivmm.virtio.device import Device
 from minivmm.virtio.disk import Disk
 from minivmm.virtio.net import Net
 from minivmm.virtio.rng import Rng
-from minivmm.virtio.transport import DRIVER_OK, FEATURES_OK, Reg, Transport
+from minivmm.virtio.transport import DRIVER_OK, FEATURES_OK, Reg
 
 from tests.unit.vmm.driver import RINGS, SIZE, START, Driver
 from tests.unit.vmm.fakes import FakeLevel, FakeTap
 
 CASES = int(os.environ.get("PYKVM_HOSTILE_CASES", "2000"))
-GUARD = 0x1_0000
 WIDTHS = (1, 2, 4, 8)
 REGISTERS = [value for name, value in vars(Reg).items() if name.isupper()]
 NUMBERS = (
@@ -152,16 +150,11 @@ def a_card(_: Path) -> Iterator[Device]:
 
 def life(device: Device, script: bytes) -> None:
     driver = Driver(device, size=8)
-    room = bytearray(SIZE + 2 * GUARD)
-    driver.bytes = memoryview(room)[GUARD : GUARD + SIZE]  # type: ignore[assignment]
-    driver.ram = Ram(START, memoryview(driver.bytes))
-    driver.transport = Transport(device, driver.ram, driver.line)
     guest = Hostile(script)
     if guest.byte() % 8:
         driver.set_up(guest.number() & device.features | (guest.byte() & 3) << 28)
     while guest:
         guest.act(driver)
-    assert room[:GUARD] == room[-GUARD:] == bytes(GUARD)
     driver.set(Reg.STATUS, 0)
     honest = Driver(device, size=32)
     honest.set_up()

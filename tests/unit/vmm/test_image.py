@@ -14,6 +14,8 @@ from minivmm.endings import BadInput
 from minivmm.layout import GIB, MIB, RAM
 from minivmm.ram import Ram
 
+from pykvm import GuestMemory
+
 
 def an_image(*, offset: int = 0, room: int = 3 * MIB, flags: int = 0xA, size: int = MIB) -> bytes:
     head = struct.pack("<8s3Q24x4sI", b"MZ\0\0\0\0\0\0", offset, room, flags, b"ARMd", 0)
@@ -95,7 +97,7 @@ def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
 
 
 def test_kernel_initrd_and_tree_lie_apart() -> None:
-    ram = Ram(RAM, memoryview(bytearray(16 * MIB)))
+    ram = Ram(RAM, GuestMemory(16 * MIB))
     kernel = image.Kernel(b"K" * MIB, 0x1000, 3 * MIB)
     placed = image.place(ram, kernel, b"I" * (MIB + 1))
     assert placed.entry == RAM + 0x1000
@@ -109,14 +111,14 @@ def test_kernel_initrd_and_tree_lie_apart() -> None:
 
 
 def test_too_little_memory_is_told_with_what_it_takes() -> None:
-    ram = Ram(RAM, memoryview(bytearray(4 * MIB)))
+    ram = Ram(RAM, GuestMemory(4 * MIB))
     with pytest.raises(BadInput, match="take 6 MiB"):
         image.place(ram, image.Kernel(b"K", 0, 3 * MIB), None)
-    image.place(Ram(RAM, memoryview(bytearray(6 * MIB))), image.Kernel(b"K", 0, 3 * MIB), None)
+    image.place(Ram(RAM, GuestMemory(6 * MIB)), image.Kernel(b"K", 0, 3 * MIB), None)
 
 
 def test_a_flat_program_has_room_up_to_the_tree(tmp_path: Path) -> None:
-    ram = Ram(RAM, memoryview(bytearray(8 * MIB)))
+    ram = Ram(RAM, GuestMemory(8 * MIB))
     placed = image.place(ram, load(tmp_path, b"\0" * 100, flat=True), None)
     assert (placed.entry, placed.tree) == (RAM + 0x8_0000, RAM + 6 * MIB)
 
@@ -126,6 +128,6 @@ def test_the_tree_stays_in_the_first_gib() -> None:
         def write(self, gpa: int, data: bytes | bytearray | memoryview) -> None:
             pass
 
-    ram = Huge(RAM, memoryview(b""))
+    ram = Huge(RAM, GuestMemory(MIB))
     ram.size = 8 * GIB
     assert image.place(ram, image.Kernel(b"K", 0, MIB), None).tree == RAM + GIB - 2 * MIB
