@@ -14,24 +14,34 @@ struct pykvm_vcpu {
 	struct kvm_run *run; /* NULL once closed */
 	int fd;
 	int signal;
-	pid_t tid; /* the thread inside KVM_RUN, or 0 */
+	pid_t held; /* the thread that is in run(), also while it calls handlers in Python; or 0 */
+	pid_t tid; /* the same while it is inside KVM_RUN, or 0 */
 	int kicked;
 	int closing;
 	int masked; /* whether KVM_SET_SIGNAL_MASK blocks `blocked` during KVM_RUN */
 	uint64_t blocked;
 	unsigned long forks;
 	uint32_t load; /* bytes of the guest's load that waits for its value, or 0 */
+	int owed; /* an answer that Python could not take in, which the next run begins with, or NOTHING */
+	int last; /* the last answer */
+	struct pykvm_bus *bus;
+	struct pykvm_seat *seat;
+	struct pykvm_access access; /* of the last exit that has a handler */
 	struct kvm_run exit; /* copy of the last exit: `run` may be unmapped before Python reads it */
 };
 
-API void vcpu_open(struct pykvm_vcpu *vcpu, int fd, void *run, int signal)
+API int vcpu_open(struct pykvm_vcpu *vcpu, int fd, void *run, int signal, struct pykvm_bus *bus)
 {
 	memset(vcpu, 0, sizeof(*vcpu));
 	pthread_mutex_init(&vcpu->lock, NULL); /* a default one on Linux: this cannot fail */
 	vcpu->fd = fd;
-	vcpu->run = run;
 	vcpu->signal = signal;
 	vcpu->forks = forks_seen();
+	vcpu->owed = PYKVM_NOTHING;
+	vcpu->bus = bus;
+	vcpu->seat = seat_new(bus);
+	vcpu->run = vcpu->seat ? run : NULL;
+	return vcpu->seat ? 0 : -ENOMEM;
 }
 
 /* A child may have inherited the lock in its locked state; KVM refuses it every call anyway. */
@@ -47,25 +57,13 @@ static int vcpu_lock(struct pykvm_vcpu *vcpu)
 	return 0;
 }
 
-static void unblock_once(int signal)
-{
-	static __thread int unblocked;
-	sigset_t set;
-
-	if (unblocked == signal)
-		return;
-	sigemptyset(&set);
-	sigaddset(&set, signal);
-	/* On Linux this thread's mask, too; and pthread_sigmask would ask for glibc 2.32. */
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	unblocked = signal;
-}
-
 static void take_exit(struct pykvm_vcpu *vcpu, struct kvm_run *run)
 {
 	memcpy(&vcpu->exit, run, offsetof(struct kvm_run, kvm_valid_regs));
-	if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.is_write)
-		return;
+}
+
+static void expect_reply(struct pykvm_vcpu *vcpu, struct kvm_run *run)
+{
 	vcpu->load = run->mmio.len;
 	memset(run->mmio.data, 0, sizeof(run->mmio.data)); /* what a guest without a reply reads */
 }
@@ -124,60 +122,16 @@ static int signal_stays(struct pykvm_vcpu *vcpu)
 	return (pending & ~vcpu->blocked) != 0;
 }
 
-/*
- * Runs the guest until it exits. Returns the exit reason, PYKVM_INTERRUPTED after a kick,
- * KVM_EXIT_INTR where a line of device_lines() has changed, PYKVM_SIGNAL for signal_stays(), -EINTR
- * after any other signal (the caller lets its handlers run and comes back), or another -errno.
- */
-API int vcpu_run(struct pykvm_vcpu *vcpu)
-{
-	struct kvm_run *run;
-	uint64_t lines;
-	int result = vcpu_lock(vcpu);
-
-	if (result)
-		return result;
-	if (vcpu->tid || vcpu->closing) {
-		result = vcpu->closing ? PYKVM_CLOSED : PYKVM_INSIDE;
-		pthread_mutex_unlock(&vcpu->lock);
-		return result;
-	}
-	unblock_once(vcpu->signal);
-	run = vcpu->run;
-	before_run(run);
-	lines = device_lines(run);
-	vcpu->load = 0;
-	vcpu->tid = (pid_t)syscall(SYS_gettid);
-	pthread_mutex_unlock(&vcpu->lock);
-
-	result = request(vcpu->fd, KVM_RUN, 0);
-	TRACE_EXIT(vcpu->fd, run);
-
-	pthread_mutex_lock(&vcpu->lock);
-	if (result == 0) {
-		take_exit(vcpu, run);
-		result = (int)run->exit_reason;
-	} else if (result == -EINTR && vcpu->kicked) {
-		vcpu->kicked = 0;
-		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
-		result = PYKVM_INTERRUPTED;
-	} else if (result == -EINTR) {
-		if (run->exit_reason == KVM_EXIT_INTR && device_lines(run) != lines)
-			result = KVM_EXIT_INTR;
-		else if (signal_stays(vcpu))
-			result = PYKVM_SIGNAL;
-	} else {
-		result = failed_exit(vcpu, run, result);
-	}
-	vcpu->tid = 0;
-	pthread_mutex_unlock(&vcpu->lock);
-	return result;
-}
-
 /* Where the last exit is, for Python to read; whole up to kvm_valid_regs. */
 API struct kvm_run *vcpu_exit(struct pykvm_vcpu *vcpu)
 {
 	return &vcpu->exit;
+}
+
+/* Where the last access is that has a handler: offset, size and value. */
+API struct pykvm_access *vcpu_access(struct pykvm_vcpu *vcpu)
+{
+	return &vcpu->access;
 }
 
 /* Says what KVM_SET_SIGNAL_MASK was told; kicks' own signal is never part of that. */
@@ -224,6 +178,8 @@ API int vcpu_reply(struct pykvm_vcpu *vcpu, uint64_t value)
 
 	if (result)
 		return result;
+	if (vcpu->load && vcpu->owed <= PYKVM_LOADS)
+		vcpu->owed = PYKVM_NOTHING; /* its handler need not be asked again */
 	if (vcpu->load)
 		memcpy(vcpu->run->mmio.data, &value, sizeof(value)); /* arm64 and x86_64: little-endian */
 	pthread_mutex_unlock(&vcpu->lock);
@@ -232,12 +188,18 @@ API int vcpu_reply(struct pykvm_vcpu *vcpu, uint64_t value)
 
 static int kick_locked(struct pykvm_vcpu *vcpu)
 {
+	pid_t tid;
+
 	/* It is on its way already; real-time signals queue, and a fast kicker would fill the queue. */
 	if (vcpu->kicked)
 		return 0;
 	vcpu->kicked = 1;
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
-	if (vcpu->tid && syscall(SYS_tgkill, getpid(), vcpu->tid, vcpu->signal) < 0)
+	/* Either this sees the thread that enters, or KVM_RUN sees immediate_exit: see run_held(). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	tid = __atomic_load_n(&vcpu->tid, __ATOMIC_RELAXED);
+	/* ESRCH: it has left meanwhile, and ended. */
+	if (tid && syscall(SYS_tgkill, getpid(), tid, vcpu->signal) < 0 && errno != ESRCH)
 		return -errno;
 	return 0;
 }
@@ -253,6 +215,38 @@ API int vcpu_kick(struct pykvm_vcpu *vcpu)
 	return result;
 }
 
+/* A kick that has ended no run yet will not end one. */
+API int vcpu_take_kick(struct pykvm_vcpu *vcpu)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	vcpu->kicked = 0;
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&vcpu->lock);
+	return 0;
+}
+
+/* Whether a thread is in run(), in or out of KVM_RUN; this one does not count while in a handler. */
+static int is_busy(struct pykvm_vcpu *vcpu)
+{
+	pid_t held = __atomic_load_n(&vcpu->held, __ATOMIC_ACQUIRE);
+
+	return __atomic_load_n(&vcpu->tid, __ATOMIC_ACQUIRE) || (held && held != this_thread()->tid);
+}
+
+API int vcpu_busy(struct pykvm_vcpu *vcpu)
+{
+	int result = vcpu_lock(vcpu);
+
+	if (result)
+		return result;
+	result = is_busy(vcpu);
+	pthread_mutex_unlock(&vcpu->lock);
+	return result;
+}
+
 /* The thread inside KVM_RUN, or 0. */
 API int vcpu_thread(struct pykvm_vcpu *vcpu)
 {
@@ -261,7 +255,7 @@ API int vcpu_thread(struct pykvm_vcpu *vcpu)
 
 	if (result)
 		return result;
-	tid = vcpu->tid;
+	tid = __atomic_load_n(&vcpu->tid, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&vcpu->lock);
 	return tid;
 }
@@ -273,8 +267,9 @@ API int vcpu_stop(struct pykvm_vcpu *vcpu, int undo)
 
 	if (result)
 		return result;
-	vcpu->closing = !undo;
-	if (!undo && vcpu->tid)
+	__atomic_store_n(&vcpu->closing, !undo, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* as in kick_locked() */
+	if (!undo && __atomic_load_n(&vcpu->tid, __ATOMIC_RELAXED))
 		result = kick_locked(vcpu);
 	pthread_mutex_unlock(&vcpu->lock);
 	return result;
@@ -292,7 +287,7 @@ API int vcpu_close(struct pykvm_vcpu *vcpu)
 	}
 	if (result)
 		return 0;
-	if (vcpu->tid)
+	if (is_busy(vcpu))
 		result = PYKVM_INSIDE;
 	else
 		vcpu->run = NULL;

@@ -54,6 +54,7 @@ from pykvm.kick import set_kick_signal
 from pykvm.kvm import Kvm
 from pykvm.levelline import LevelLine
 from pykvm.memory import GuestMemory
+from pykvm.mmio import MmioCounter, MmioLatch, MmioRange, MmioRing
 from pykvm.registers import RegFamily, reg_family, reg_id, reg_name, reg_size, sysreg
 from pykvm.registerset import RegisterSet
 from pykvm.routing import MsiRoute, Route, SpiRoute
@@ -63,6 +64,7 @@ from pykvm.statistics import Statistic, StatisticKind, Statistics, StatisticUnit
 from pykvm.vcpu import Vcpu, VcpuFeature
 from pykvm.vcpuattrs import PmuEventAction
 from pykvm.vcpustate import DeviceIrqLevel, MpState, VcpuEvents
+from pykvm.vcputhread import VcpuThread
 from pykvm.vfio import Vfio
 from pykvm.vgic import Vgic
 from pykvm.vgicstate import ItsState, VgicCpuState, VgicState
@@ -113,7 +115,11 @@ __all__ = [
     "LevelLine",
     "MemoryFault",
     "MemorySlot",
+    "MmioCounter",
+    "MmioLatch",
+    "MmioRange",
     "MmioRead",
+    "MmioRing",
     "MmioWrite",
     "MpState",
     "MsiRoute",
@@ -134,6 +140,7 @@ __all__ = [
     "Vcpu",
     "VcpuEvents",
     "VcpuFeature",
+    "VcpuThread",
     "Vfio",
     "Vgic",
     "VgicCpuState",

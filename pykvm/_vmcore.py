@@ -11,6 +11,7 @@ from _thread import RLock
 from collections.abc import Callable
 from typing import Any
 
+from pykvm._bus import Bus
 from pykvm._descriptor import Descriptor
 from pykvm.errors import KvmBusyError, KvmError
 from pykvm.routing import RoutingShadow
@@ -26,13 +27,14 @@ class VmCore(Descriptor):
     """
 
     __slots__ = (
-        "_ending", "coalesced_page", "dirty_ring_size", "gic_ready", "is_due", "is_owned",
+        "_ending", "bus", "coalesced_page", "dirty_ring_size", "gic_ready", "is_due", "is_owned",
         "lazy_gicv2", "mmap_size", "routing", "routing_lock", "slots", "vcpu_ids",
     )  # fmt: skip
 
     def __init__(self, fd: int, mmap_size: int) -> None:
         super().__init__(fd, "VM")
         self._ending = RLock()
+        self.bus = Bus()
         #: Whether a VM object lives, which takes back what it holds when it ends.
         self.is_owned = False
         #: Whether the collector was here before the VM object's finalizer: in a cycle it may be.

@@ -93,8 +93,9 @@ class VmCoalescedMmio:
 
         Capability: COALESCED_MMIO.
 
-        For registers whose stores can wait, of which the next exit is the end: drain the ring with
-        :meth:`Vcpu.drain_coalesced_mmio` before that exit is served, and the order is the guest's.
+        For registers whose stores can wait. Before run() hands on any exit, those that wait are
+        served by the MMIO range at their address (:meth:`VM.mmio_handler`); what has none is for
+        :meth:`Vcpu.drain_coalesced_mmio`, before that exit is served. So the order is the guest's.
         While the ring is full, stores end run() as ever. Loads always do.
         Args: ``gpa``; ``size`` in bytes. A store must lie in the range with all its bytes.
         Returns: a :class:`CoalescedMmio`; it stays in force while the VM is open.
@@ -114,6 +115,7 @@ class VmCoalescedMmio:
                 raise ValueError(f"gpa {gpa:#x} with size {size:#x} overlaps {other!r}")
         made = CoalescedMmio(self, self._core, gpa, size)
         self._children.hold(made)
+        lib.bus_watch_coalesced(self._core.bus.table, ring_offset(self._core))
         return made
 
 
@@ -128,37 +130,51 @@ class VcpuCoalescedMmio:
     vcpu_id: int
 
     def drain_coalesced_mmio(self) -> list[MmioWrite]:
-        """Takes the stores that wait in the VM's ring, in the order in which they were made.
+        """Takes the stores that wait, in the order in which they were made.
 
-        A VM has one ring, of all its vCPUs' stores; each vCPU's mapping shows it.
+        A VM has one ring, of all its vCPUs' stores; each vCPU's mapping shows it. Stores that have
+        an MMIO range go there instead.
         Errors: EIO in a forked child; ClosedError.
         Synchronization: any thread, also while vCPUs run; each store comes to one caller.
         Source: api.rst 4.116.
         """
+        if self._core.inherited:  # the lock is as a thread of the parent's left it
+            raise self._drain_failed(-errno.EIO)
+        self._deliver_coalesced()
+        return self._vm_core.bus.coalesced.take()
+
+    def _deliver_coalesced(self) -> None:
+        bus = self._vm_core.bus
+        bus.coalesced.deliver(bus, self._take_coalesced)
+
+    def _take_coalesced(self) -> list[MmioWrite]:
         taken = ffi.new("struct kvm_coalesced_mmio[]", _ENTRIES)
         n = lib.drain_coalesced_mmio(
-            self._context, self._ring_offset(), mmap.PAGESIZE, taken, _ENTRIES
+            self._context, ring_offset(self._vm_core), mmap.PAGESIZE, taken, _ENTRIES
         )
         if n < 0:
-            what = self._core.what
-            raise failure(n, "drain coalesced MMIO", what, self._core.fd, vcpu_id=self.vcpu_id)
+            raise self._drain_failed(n)
         return [
             _made(MmioWrite, (gpa, data[:size]))
             for gpa, size, data in _stores_in(ffi.buffer(taken, n * _ENTRY.size))
         ]
 
-    def _ring_offset(self) -> int:
-        """Where the ring is in the mapping. (Always in it, so that nothing else is touched.)"""
-        core = self._vm_core
-        if core.coalesced_page is None:
-            cap = Cap.COALESCED_MMIO
-            core.coalesced_page = core.call(
-                lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=cap.name
-            )
-        offset = core.coalesced_page * mmap.PAGESIZE
-        if not 0 < offset <= core.mmap_size - mmap.PAGESIZE:
-            raise failure(-errno.ENXIO, "drain coalesced MMIO", "VM", core.fd)
-        return offset
+    def _drain_failed(self, result: int) -> Exception:
+        what = self._core.what
+        return failure(result, "drain coalesced MMIO", what, self._core.fd, vcpu_id=self.vcpu_id)
+
+
+def ring_offset(core: VmCore) -> int:
+    """Where the ring is in a vCPU's mapping. (Always in it, so that nothing else is touched.)"""
+    if core.coalesced_page is None:
+        cap = Cap.COALESCED_MMIO
+        core.coalesced_page = core.call(
+            lib.check_extension, "KVM_CHECK_EXTENSION", cap, cap=cap.name
+        )
+    offset = core.coalesced_page * mmap.PAGESIZE
+    if not 0 < offset <= core.mmap_size - mmap.PAGESIZE:
+        raise failure(-errno.ENXIO, "drain coalesced MMIO", "VM", core.fd)
+    return offset
 
 
 #: struct kvm_coalesced_mmio: where, how many bytes, not a port, the bytes.

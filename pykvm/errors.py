@@ -140,4 +140,11 @@ def failure(result: int, ioctl: str, what: str, fd: int, /, **arguments: object)
             arguments,
             f"Another thread is inside run() of this {what}. One thread at a time; kick() it out.",
         )
+    if result == lib.PYKVM_HANDLING:
+        return KvmBusyError(
+            _errno.EBUSY,
+            ioctl,
+            arguments,
+            f"This thread is inside run() of this {what}, in a handler: let that return first.",
+        )
     return kvm_error(-result, ioctl, **arguments)

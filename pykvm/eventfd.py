@@ -115,7 +115,7 @@ class EventFd(Closing):
 
         None waits for ever. ClosedError, within a second, where another thread closes it meanwhile.
         """
-        seconds = math.inf if timeout is None else _check_timeout(timeout)
+        seconds = math.inf if timeout is None else check_timeout(timeout)
         end = time.monotonic() + seconds
         poll = select.poll()
         while True:
@@ -132,7 +132,7 @@ class EventFd(Closing):
 
         ClosedError, within a second, where another thread closes it meanwhile.
         """
-        end = None if timeout is None else time.monotonic() + _check_timeout(timeout)
+        end = None if timeout is None else time.monotonic() + check_timeout(timeout)
         while True:
             left = None if end is None else max(end - time.monotonic(), 0)
             # What was there may be gone: another reader was quicker.
@@ -205,7 +205,7 @@ class EventFd(Closing):
         return f"<EventFd {'closed' if self._fd < 0 else f'fd {self._fd}'}>"
 
 
-def _check_timeout(timeout: object) -> float:
+def check_timeout(timeout: object) -> float:
     if isinstance(timeout, bool) or not hasattr(type(timeout), "__float__"):
         raise TypeError(f"timeout must be seconds or None, not {type(timeout).__name__}")
     seconds = float(timeout)  # type: ignore[arg-type]

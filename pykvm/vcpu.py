@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import mmap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -17,20 +16,19 @@ from pykvm._descriptor import (
     check_int,
     check_ints,
     duplicate,
-    octets,
 )
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm._vmcore import Children
 from pykvm.coalesced import VcpuCoalescedMmio
 from pykvm.dirtyring import DirtyRing, VcpuDirtyRing
-from pykvm.errors import ClosedError, failure, naming
-from pykvm.exits import Exit, exit_of
+from pykvm.errors import ClosedError, failure, kvm_error, naming
 from pykvm.guestdebug import GuestDebug
 from pykvm.kick import claim_kick_signal
 from pykvm.registerset import BulkRegisters
 from pykvm.statistics import HasStatistics
 from pykvm.vcpuattrs import VcpuAttributes
+from pykvm.vcpurun import VcpuRun
 from pykvm.vcpustate import DeviceIrqLevel, VcpuState
 from pykvm.vcpusve import VcpuSve
 
@@ -58,7 +56,7 @@ class VcpuFeature(Described):
 
 
 class Vcpu(
-    VcpuSve, BulkRegisters, VcpuState, GuestDebug, VcpuDirtyRing, VcpuCoalescedMmio,
+    VcpuRun, VcpuSve, BulkRegisters, VcpuState, GuestDebug, VcpuDirtyRing, VcpuCoalescedMmio,
     VcpuAttributes, HasStatistics, ReadableAttributes, Closing,
 ):  # fmt: skip
     """One virtual CPU, made by :meth:`VM.create_vcpu`.
@@ -71,7 +69,8 @@ class Vcpu(
     """
 
     __slots__ = (
-        "__weakref__", "_children", "_context", "_dirty_ring", "_exit", "_hold", "_map", "_vm_core",
+        "__weakref__", "_access", "_children", "_context", "_dirty_ring", "_exit", "_hold", "_map",
+        "_runs", "_vm_core",
     )  # fmt: skip
 
     def __init__(self, vm_core: VmCore, vcpu_id: int) -> None:
@@ -103,8 +102,13 @@ class Vcpu(
             raise
         self._hold = ffi.from_buffer("struct kvm_run *", self._map)
         self._context = ffi.new("struct pykvm_vcpu *")
-        lib.vcpu_open(self._context, self._core.fd, self._hold, signal)
+        made = lib.vcpu_open(self._context, self._core.fd, self._hold, signal, vm_core.bus.table)
+        if made < 0:
+            self._core.close()
+            raise kvm_error(-made, "create vCPU", vcpu_id=vcpu_id)
         self._exit = lib.vcpu_exit(self._context)
+        self._runs = False
+        self._access = ffi.buffer(lib.vcpu_access(self._context))
 
     @property
     def closed(self) -> bool:
@@ -118,53 +122,6 @@ class Vcpu(
         return self._core.fd
 
     # Running ----------------------------------------------------------------------------------
-
-    def run(self) -> Exit:
-        """KVM_RUN: runs the guest until it needs something.
-
-        Capability: none.
-
-        Returns: one of :mod:`pykvm.exits`; :class:`~pykvm.Interrupted` after a :meth:`kick`, and
-        without a GIC in the kernel where :attr:`device_irq_level` has changed.
-        Signals' Python handlers run while the guest waits, and the guest goes on after them;
-        what a handler raises (KeyboardInterrupt) comes out of here, and run() can be called again.
-        Errors: ENOEXEC not initialised; ENXIO a GIC without address, EBUSY a GICv3 without init(),
-        EINVAL overlapping frames (these three leave the VM dead), two timers on one interrupt or
-        no pmu_init(); ENOSYS an access that KVM cannot describe; EFAULT memory that the host cannot
-        back; EPERM SVE not finalised; EAGAIN a guest hypervisor without a GICv3 that is
-        initialised.
-        Synchronization: one thread at a time, else KvmBusyError; releases the GIL.
-        Source: api.rst 4.10 and 5.
-        """
-        if self._vm_core.lazy_gicv2:
-            self._vm_core.refuse_lazy_gicv2("KVM_RUN")
-        while (reason := lib.vcpu_run(self._context)) < 0:
-            # Another signal than a kick: its Python handler runs here, between two bytecodes.
-            if reason != -errno.EINTR:
-                raise self._closed_or_failed(reason, "KVM_RUN")
-        return exit_of(self._exit, reason)
-
-    def mmio_reply(self, value: int | Buffer) -> None:
-        """What the guest reads: the answer to a :class:`~pykvm.MmioRead`, before the next run().
-
-        ``value``: a number (stored little-endian) that fits the load, or exactly its bytes.
-        Raises ValueError where it does not fit or the last exit was no MmioRead.
-        """
-        size = lib.vcpu_pending_load(self._context)
-        if size < 0:
-            raise self._closed_or_failed(size, "mmio_reply")
-        if not size:
-            raise ValueError("there is no load to answer: the last exit was no MmioRead")
-        if hasattr(type(value), "__index__"):
-            number = check_int("value", value, 0, 2 ** (8 * size) - 1)
-        else:
-            with octets("value", value) as data:
-                if len(data) != size:
-                    raise ValueError(f"the guest reads {size} bytes, value has {len(data)}")
-                number = int.from_bytes(data, "little")
-        result = lib.vcpu_reply(self._context, number)
-        if result < 0:
-            raise self._closed_or_failed(result, "mmio_reply")
 
     def _closed_or_failed(self, result: int, call: str) -> Exception:
         return failure(result, call, f"Vcpu {self.vcpu_id}", self._core.fd, vcpu_id=self.vcpu_id)
@@ -254,8 +211,12 @@ class Vcpu(
         """For VM.close(): lets nobody run any more, and kicks who does."""
         lib.vcpu_stop(self._context, undo)
 
+    def _take_kick(self) -> None:
+        """For VcpuThread: a kick that has not ended a run yet will not end one."""
+        lib.vcpu_take_kick(self._context)
+
     def _inside(self) -> bool:
-        return bool(lib.vcpu_thread(self._context) > 0)
+        return bool(lib.vcpu_busy(self._context) > 0)
 
     def close(self) -> None:
         """Unmaps kvm_run and closes the descriptor.

@@ -33,6 +33,7 @@ from pykvm.vgicv2 import VgicV2
 from pykvm.vgicv3 import VgicV3
 from pykvm.vgicv5 import VgicV5
 from pykvm.vmmemory import VmMemory
+from pykvm.vmmmio import VmMmio
 from pykvm.vmregs import VmRegisters
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class VM(
     VmDirtyRings,
     VmCoalescedMmio,
     MteTags,
+    VmMmio,
     VmRegisters,
     EnableCap,
     Smccc,
@@ -61,9 +63,9 @@ class VM(
 ):
     """One virtual machine, made by :meth:`Kvm.create_vm`.
 
-    It owns its slots, irqfds, ioeventfds and ranges of coalesced MMIO: they stay in force while the
-    VM is open, also when nobody keeps the object that made them. vCPUs, devices and guest_memfds
-    belong to whoever holds them.
+    It owns its slots, irqfds, ioeventfds, MMIO ranges and ranges of coalesced MMIO: they stay in
+    force while the VM is open, also when nobody keeps the object that made them. vCPUs, devices
+    and guest_memfds belong to whoever holds them.
 
     Order that satisfies every kernel: memory, vCPUs, their init, GIC, its addresses and init(),
     irqfds, registers, run.

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any
 
-from pykvm import DeviceType, EventFd, GuestMemory, Kvm, LevelLine, MmioRead, VgicV5
+from pykvm import DeviceType, EventFd, GuestMemory, Kvm, LevelLine, MmioRead, VcpuThread, VgicV5
 from tests.kvm.machines import ARM64, DOORBELL_GPA, ECHO, MEMORY_GPA, MEMORY_SIZE, Machine
 
 
@@ -85,6 +85,22 @@ class Stage:
         machine = self._undo.enter_context(Machine(ECHO))
         assert machine.vcpu.run() == MmioRead(DOORBELL_GPA, 4)
         return machine.vcpu
+
+    def _make_range(self) -> Any:
+        return self["vm"].mmio_ignore(DOORBELL_GPA, 8)
+
+    def _make_latch(self) -> Any:
+        return self["vm"].mmio_latch(DOORBELL_GPA, 4)
+
+    def _make_counter(self) -> Any:
+        return self["vm"].mmio_counter(DOORBELL_GPA, 8)
+
+    def _make_ring(self) -> Any:
+        return self["vm"].mmio_ring(DOORBELL_GPA, 8)
+
+    def _make_thread(self) -> Any:
+        """A thread that ends by itself, because its vCPU was kicked."""
+        return self._undo.enter_context(VcpuThread(self["running"]))
 
     def _make_slot(self) -> Any:
         return self["vm"].add_memory(MEMORY_GPA, self["memory"])

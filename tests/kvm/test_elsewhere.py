@@ -25,7 +25,7 @@ _FREE = (
 )  # fmt: skip
 #: They ask the kernel nothing.
 _OWN = (
-    "Vcpu.kvm_run", "VM.fileno", "Vcpu.fileno", "Device.fileno",
+    "Vcpu.kvm_run", "VM.fileno", "Vcpu.fileno", "Device.fileno", "VcpuThread.fileno",
 )  # fmt: skip
 _ASKING: dict[str, list[Call]] = {}
 for _call in CALLS:
