@@ -40,6 +40,25 @@ class Worker:
             raise self._failure
 
 
+class Gate:
+    """Where one thread stops until another one opens."""
+
+    def __init__(self) -> None:
+        self._arrived = threading.Event()
+        self._opened = threading.Event()
+
+    def pass_through(self) -> None:
+        self._arrived.set()
+        assert self._opened.wait(PATIENCE), "nobody opened"
+
+    def wait(self) -> None:
+        """Returns when a thread stands before the gate."""
+        assert self._arrived.wait(PATIENCE), "nobody came"
+
+    def open(self) -> None:
+        self._opened.set()
+
+
 @contextmanager
 def workers(*bodies: Callable[[], object]) -> Iterator[list[Worker]]:
     """Runs all of them while the block lasts, and waits for them at its end."""
