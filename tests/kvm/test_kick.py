@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 
@@ -16,9 +15,6 @@ from tests.kvm.threads import Worker, is_inside, wait_until, workers
 
 Make = Callable[..., Machine]
 KNOCKED = MmioWrite(DOORBELL_GPA, bytes([VALUE]))
-
-#: Emulation is slow, and races in it are no better.
-_KICKS = 2_000 if "PYKVM_LAB" in os.environ else 10_000
 
 
 class Runner:
@@ -55,27 +51,27 @@ class Runner:
 
 
 @pytest.mark.parametrize("guest", [SPIN, IDLE], ids=["spinning", "waiting"])
-def test_every_paced_kick_interrupts_once(machine: Make, guest: Guest) -> None:
+def test_every_paced_kick_interrupts_once(machine: Make, guest: Guest, kicks: int) -> None:
     vcpu = machine(guest).vcpu
     runner = Runner(vcpu)
-    for number in range(_KICKS):
+    for number in range(kicks):
         if number % 50 == 0:  # most kicks come between two runs: let some find the guest running
             wait_until(lambda: is_inside(vcpu))
         vcpu.kick()
         runner.wait_for_one()
     runner.stop()
-    assert (runner.interrupted, runner.exits) == (_KICKS + 1, [])
+    assert (runner.interrupted, runner.exits) == (kicks + 1, [])
 
 
-def test_a_kick_that_races_with_an_exit_is_kept(machine: Make) -> None:
+def test_a_kick_that_races_with_an_exit_is_kept(machine: Make, kicks: int) -> None:
     """This guest leaves the kernel all the time, so kicks meet every moment of an exit."""
     runner = Runner(machine(KNOCK).vcpu)
     vcpu = runner._vcpu
-    for _ in range(1000):
+    for _ in range(kicks):
         vcpu.kick()
         runner.wait_for_one()
     runner.stop()
-    assert runner.interrupted == 1001
+    assert runner.interrupted == kicks + 1
     assert set(runner.exits) == {KNOCKED}
 
 

@@ -108,7 +108,7 @@ class _Host:
         option = self._config.getoption
         words = ["--tb", option("tbstyle")] + ["--showlocals"] * bool(option("showlocals"))
         words += ["-v"] * self._config.get_verbosity() + ["--mute"] * bool(option("mute", False))
-        for name in ("interrupts", "generations"):
+        for name in ("interrupts", "kicks", "generations"):
             if count := option(name, 0):
                 words += [f"--{name}", str(count)]
         host_words = shlex.split(option("lab"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``--interrupts`` and ``--generations``: how long a slice tests take of an endless run."""
+"""``--interrupts`` and its kin: how long a slice tests take of an endless run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="interrupts in each test that races them; 1000 by default",
     )  # fmt: skip
     parser.addoption(
+        "--kicks", type=int, default=500, metavar="N",
+        help="kicks in each test that races them; 500 by default",
+    )  # fmt: skip
+    parser.addoption(
         "--generations", type=int, default=2, metavar="N",
         help="processes that each test of migration hands its machine through; 2 by default",
     )  # fmt: skip
@@ -21,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def interrupts(request: pytest.FixtureRequest) -> int:
     """How many interrupts the test is to race."""
     return int(request.config.getoption("interrupts"))
+
+
+@pytest.fixture
+def kicks(request: pytest.FixtureRequest) -> int:
+    """How many kicks the test is to race."""
+    return int(request.config.getoption("kicks"))
 
 
 #: Generations in one test: as many as are through before a silent host counts as hung.
