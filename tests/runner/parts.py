@@ -110,6 +110,15 @@ def bench() -> list[Part]:
     return [Part("bench-gate", words, by_name=True)]
 
 
+def kicks() -> list[Part]:
+    """On this machine: 100,000 kicks against each kind of loop, and the C under sanitizers."""
+    words = ("tests/kvm/test_kick.py", "tests/kvm/test_kick_loop.py", "--kicks", "100000")
+    return [
+        _tests("kicks", *words, "--host", "native", by_name=True),
+        Part("sanitizers", (*PYTHON, "tests.sanitize"), by_name=True),
+    ]
+
+
 def has_kvm() -> bool:
     """Whether this machine lets us open /dev/kvm.
 
