@@ -94,8 +94,9 @@ def test_without_the_binding_none_does() -> None:
     assert (told["sent"], told["taken"], told["lost"], told["spurious"]) == (20, 0, 20, 0)
 
 
-def test_hello() -> None:
-    done = example("hello_mmio", "--count", "2")
+@pytest.mark.parametrize("name", ["hello_mmio", "mmio_ring"])
+def test_hello(name: str) -> None:
+    done = example(name, "--count", "2")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Hello from EL1, line 1\nHello from EL1, line 2\n" in done.stdout
 
