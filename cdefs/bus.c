@@ -203,7 +203,7 @@ API void bus_close(struct pykvm_bus *bus)
 	}
 }
 
-/* As a vCPU's access would be served: for stores that waited in the kernel's ring. */
+/* As a vCPU's access is served, for stores that waited in the kernel's ring. */
 API int bus_access(struct pykvm_bus *bus, uint64_t gpa, int is_write, struct pykvm_access *access)
 {
 	int result = bus_lock(bus);

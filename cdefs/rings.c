@@ -83,18 +83,38 @@ API void dirty_ring_close(struct pykvm_dirty_ring *ring)
 /* One for all VMs: two objects may stand for the same VM, and nobody stays long. */
 static pthread_mutex_t draining = PTHREAD_MUTEX_INITIALIZER;
 
+/* A store that waited: `slot` is what serve() answers for it, for Python to go on with. */
+struct pykvm_store {
+	int64_t slot;
+	uint64_t gpa;
+	uint64_t offset; /* in the range whose handler `slot` is */
+	uint64_t size;
+	uint64_t value;
+};
+
+static struct pykvm_store store_of(const struct kvm_coalesced_mmio *entry)
+{
+	struct pykvm_store store = { .gpa = entry->phys_addr, .size = entry->len };
+
+	if (store.size > 8) /* the ring is memory that others may have written to */
+		store.size = 8;
+	memcpy(&store.value, entry->data, store.size);
+	return store;
+}
+
 /*
  * Takes up to `room` stores, oldest first, from the ring in the `size` bytes at `offset` of the vCPU's
- * mapping; returns how many. Both indexes are in memory that others may have written to: whatever
- * they hold, nothing beyond the ring is touched.
+ * mapping, and serves those that need no Python; returns how many are left for that. Both indexes
+ * are in memory that others may have written to: whatever they hold, nothing beyond the ring is
+ * touched.
  */
 API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t size,
-			     struct kvm_coalesced_mmio *taken, uint32_t room)
+			     struct pykvm_store *taken, uint32_t room)
 {
 	uint32_t length = (uint32_t)((size - sizeof(struct kvm_coalesced_mmio_ring)) /
 				     sizeof(struct kvm_coalesced_mmio));
 	struct kvm_coalesced_mmio_ring *ring;
-	uint32_t first, last, n;
+	uint32_t first, last, n = 0;
 	int result = vcpu_lock(vcpu);
 
 	if (result)
@@ -103,9 +123,14 @@ API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t 
 	pthread_mutex_lock(&draining);
 	first = __atomic_load_n(&ring->first, __ATOMIC_RELAXED) % length;
 	last = __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) % length;
-	for (n = 0; n < room && first != last; n++) {
-		taken[n] = ring->coalesced_mmio[first];
-		first = (first + 1) % length;
+	for (; n < room && first != last; first = (first + 1) % length) {
+		struct pykvm_store store = store_of(&ring->coalesced_mmio[first]);
+		struct pykvm_access access = { .size = store.size, .value = store.value };
+
+		store.slot = bus_access(vcpu->bus, store.gpa, 1, &access);
+		store.offset = access.offset;
+		if (store.slot != SERVED)
+			taken[n++] = store;
 	}
 	__atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&draining);

@@ -7,23 +7,24 @@ import errno
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pykvm._native import ffi, lib
 from pykvm.errors import failure
 from pykvm.exits import MmioWrite
 
-__all__ = ["Bus", "RingQueue", "Store"]
+__all__ = ["Bus", "Handler", "RingQueue", "Store"]
 
 #: What a handler of stores is called with, and a ring keeps: offset in the range, size, value.
 Store = tuple[int, int, int]
+Handler = Callable[[int, int, int], object]
 
 
 class Bus:
     """The table in C, and what of Python's belongs to it. It knows no VM: there are no cycles."""
 
-    __slots__ = ("coalesced", "loads", "queues", "ranges", "stores", "table")
+    __slots__ = ("coalesced", "loads", "queues", "stores", "table")
 
     def __init__(self) -> None:
         table = ffi.new("struct pykvm_bus *")
@@ -31,9 +32,7 @@ class Bus:
         self.table = ffi.gc(table, lib.bus_close)
         #: Handlers: see cdefs/ranges.h. A place is used once, and is None when its range is gone.
         self.loads: list[Callable[[int, int], int] | None] = []
-        self.stores: list[Callable[[int, int, int], object] | None] = []
-        #: Numbers of the ranges in the table.
-        self.ranges: set[int] = set()
+        self.stores: list[Handler | None] = []
         #: Of the rings that have a handler.
         self.queues: list[RingQueue] = []
         self.coalesced = CoalescedQueue()
@@ -45,17 +44,6 @@ class Bus:
         while len(handlers) <= place:  # another thread may do so, too: more is harmless
             handlers.append(None)
         handlers[place] = handler
-
-    def store(self, gpa: int, data: bytes) -> bool:
-        """Serves a store that was made before: whether anything was there for it."""
-        access = ffi.new("struct pykvm_access *")
-        fields = ffi.buffer(access)
-        fields[:] = _STORE.pack(0, len(data), int.from_bytes(data, "little"))
-        answer = lib.bus_access(self.table, gpa, True, access)
-        handler = self.stores[answer] if answer >= 0 else None
-        if handler is not None:
-            handler(*_STORE.unpack(fields))
-        return handler is not None or answer == lib.PYKVM_NOTHING
 
     def drain(self, coalesced: Callable[[], object]) -> None:
         """Gives every store that waits to its handler; ``coalesced`` does so for the kernel's."""
@@ -73,21 +61,25 @@ class CoalescedQueue:
     __slots__ = ("_left", "_turn", "_waiting")
 
     def __init__(self) -> None:
-        self._left: deque[MmioWrite] = deque()
+        #: Each with its handler's place, where in memory and where in its range it is.
+        self._left: deque[tuple[int, int, int, int, int]] = deque()
         self._waiting: list[MmioWrite] = []
         self._turn = threading.RLock()
 
-    def deliver(self, bus: Bus, fetch: Callable[[], list[MmioWrite]]) -> None:
-        """Takes what ``fetch`` finds in the ring, and serves what has a range."""
+    def deliver(
+        self, handlers: list[Handler | None], fetch: Callable[[], Iterable[tuple[int, ...]]]
+    ) -> None:
+        """Takes what ``fetch`` finds in the ring, and gives it to handlers."""
+        left = self._left
         with self._turn:
-            if not bus.ranges:
-                self._waiting += fetch()
-                return
-            self._left.extend(fetch())
-            while self._left:
-                store = self._left.popleft()
-                if not bus.store(store.gpa, store.data):
-                    self._waiting.append(store)
+            left.extend(fetch())  # type: ignore[arg-type]
+            while left:
+                slot, gpa, offset, size, value = left.popleft()
+                handler = handlers[slot] if slot >= 0 else None
+                if handler is None:
+                    self._waiting.append(MmioWrite(gpa, value.to_bytes(size, "little")))
+                else:
+                    handler(offset, size, value)
 
     def take(self) -> list[MmioWrite]:
         """What has no range."""
@@ -105,7 +97,7 @@ class RingQueue:
 
     __slots__ = ("_bytes", "_forks", "_left", "_taken", "_turn", "handler", "room", "state")
 
-    def __init__(self, room: int, handler: Callable[[int, int, int], object] | None) -> None:
+    def __init__(self, room: int, handler: Handler | None) -> None:
         self.room = room
         self.handler = handler
         state = lib.state_new(room * (_STORE.size // 8))

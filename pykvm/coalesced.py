@@ -9,6 +9,7 @@ import mmap
 import struct
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 from pykvm._descriptor import Closing, Descriptor, check_int
@@ -145,19 +146,16 @@ class VcpuCoalescedMmio:
 
     def _deliver_coalesced(self) -> None:
         bus = self._vm_core.bus
-        bus.coalesced.deliver(bus, self._take_coalesced)
+        bus.coalesced.deliver(bus.stores, self._take_coalesced)
 
-    def _take_coalesced(self) -> list[MmioWrite]:
-        taken = ffi.new("struct kvm_coalesced_mmio[]", _ENTRIES)
+    def _take_coalesced(self) -> Iterator[tuple[int, ...]]:
+        taken = ffi.new("struct pykvm_store[]", _ENTRIES)
         n = lib.drain_coalesced_mmio(
             self._context, ring_offset(self._vm_core), mmap.PAGESIZE, taken, _ENTRIES
         )
         if n < 0:
             raise self._drain_failed(n)
-        return [
-            _made(MmioWrite, (gpa, data[:size]))
-            for gpa, size, data in _stores_in(ffi.buffer(taken, n * _ENTRY.size))
-        ]
+        return _stores_in(ffi.buffer(taken, n * _STORE.size))
 
     def _drain_failed(self, result: int) -> Exception:
         what = self._core.what
@@ -177,10 +175,8 @@ def ring_offset(core: VmCore) -> int:
     return offset
 
 
-#: struct kvm_coalesced_mmio: where, how many bytes, not a port, the bytes.
-_ENTRY = struct.Struct("=QI4x8s")
-_stores_in = _ENTRY.iter_unpack
-#: What makes a tuple, without the frame in which a NamedTuple names what it is given.
-_made = tuple.__new__
+#: struct pykvm_store.
+_STORE = struct.Struct("=qQQQQ")
+_stores_in = _STORE.iter_unpack
 #: More than a ring of one page holds.
-_ENTRIES = mmap.PAGESIZE // _ENTRY.size
+_ENTRIES = mmap.PAGESIZE // ffi.sizeof("struct kvm_coalesced_mmio")

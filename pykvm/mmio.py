@@ -67,7 +67,6 @@ class MmioRange(Closing):
         try:
             for form, handler in handlers.items():  # before the first access can come
                 bus.put(self._slots, form, handler)
-            bus.ranges.add(self._number)
             memory = ffi.NULL if state is None else state
             self._checked(
                 lib.bus_add(
@@ -108,7 +107,6 @@ class MmioRange(Closing):
         for form in range(8):
             if self._handled >> form & 1:
                 core.bus.put(self._slots, form, None)
-        core.bus.ranges.discard(self._number)
         self._let_go(core)
         vm = self._vm()
         if vm is not None:

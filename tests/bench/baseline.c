@@ -124,16 +124,27 @@ int64_t run_to_store(long n, int vcpu, const struct kvm_run *run)
 	LOOP(one_store(vcpu, run));
 }
 
-/* Until the ring of coalesced stores is full, then what waits in it. */
-static int many_stores(int vcpu, const struct kvm_run *run, struct kvm_coalesced_mmio_ring *ring,
-		       uint32_t length)
+/* Every store up to the one at `last`, each in an exit of its own. */
+static int stores_up_to(int vcpu, const struct kvm_run *run, uint64_t last)
+{
+	do {
+		if (one_store(vcpu, run) < 0)
+			return -1;
+	} while (run->mmio.phys_addr != last);
+	return 0;
+}
+
+int64_t run_to_last_store(long n, int vcpu, const struct kvm_run *run, uint64_t last)
+{
+	LOOP(stores_up_to(vcpu, run, last));
+}
+
+static void drain(struct kvm_coalesced_mmio_ring *ring, uint32_t length)
 {
 	const struct kvm_coalesced_mmio *one;
 	uint32_t first;
 	uint64_t data;
 
-	if (one_store(vcpu, run) < 0)
-		return -1;
 	for (first = ring->first; first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE);
 	     first = (first + 1) % length) {
 		one = &ring->coalesced_mmio[first];
@@ -141,13 +152,24 @@ static int many_stores(int vcpu, const struct kvm_run *run, struct kvm_coalesced
 		stored += data + one->phys_addr + one->len;
 	}
 	__atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
+}
+
+/* As stores_up_to(), where those before the last one wait in a ring, which is sometimes full. */
+static int coalesced_up_to(int vcpu, const struct kvm_run *run, struct kvm_coalesced_mmio_ring *ring,
+			   uint32_t length, uint64_t last)
+{
+	do {
+		if (one_store(vcpu, run) < 0)
+			return -1;
+		drain(ring, length);
+	} while (run->mmio.phys_addr != last);
 	return 0;
 }
 
-int64_t run_to_full_ring(long n, int vcpu, const struct kvm_run *run,
-			 struct kvm_coalesced_mmio_ring *ring, uint32_t length)
+int64_t run_coalesced(long n, int vcpu, const struct kvm_run *run,
+		      struct kvm_coalesced_mmio_ring *ring, uint32_t length, uint64_t last)
 {
-	LOOP(many_stores(vcpu, run, ring, length));
+	LOOP(coalesced_up_to(vcpu, run, ring, length, last));
 }
 
 int64_t copy(long n, void *to, const void *from, size_t size)

@@ -8,7 +8,6 @@ import ctypes
 import fcntl
 import mmap
 import os
-import platform
 import random
 import struct
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ import pykvm
 from pykvm import Cap, EventFd, GuestMemory, Kvm, MmioWrite, RegisterSet, Vcpu, reg_id
 from pykvm._native import ffi, lib
 from tests.bench.rows import DENSITIES, RING, SIZES, STORES
-from tests.kvm.machines import DOORBELL_GPA, KNOCK, MEMORY_GPA, Guest, Machine
+from tests.kvm.machines import ARM64, DOORBELL_GPA, KNOCK, MEMORY_GPA, SECOND_GPA, Guest, Machine
 
 # The two SPIs are not one: a pin that is driven both ways would keep the other's state.
 _LINE_INTID = 40
@@ -29,7 +28,9 @@ _IRQFD_INTID = 41
 _BELL_INTID = 42
 _PAGES = 1 << 20  # of 4 KiB: 4 GiB
 #: mov x4, #STORES; 1: str w2, [x0]; subs x4, x4, #1; b.ne 1b; str w2, [x1]; b to the start
-_RING = (0xD2800004 | STORES << 5, 0xB9000002, 0xF1000484, 0x54FFFFC1, 0xB9000022, 0x17FFFFFB)
+_MANY = (0xD2800004 | STORES << 5, 0xB9000002, 0xF1000484, 0x54FFFFC1, 0xB9000022, 0x17FFFFFB)
+#: On x86, a byte each: mov cx, STORES; 1: mov [0x1000], al; loop 1b; mov [0x1100], al; jmp to it
+_MANY_X86 = f"b9 {STORES % 256:02x} {STORES // 256:02x} a2 00 10 e2 fb a2 00 11 eb f3"
 
 
 class _IrqLevel(ctypes.Structure):
@@ -62,6 +63,10 @@ def _fail() -> NoReturn:
 
 def _address(buffer: Any) -> int:
     return int(ffi.cast("uintptr_t", ffi.from_buffer(buffer)))
+
+
+def _write(offset: int, size: int, value: int) -> None:
+    """The same as a range's handler."""
 
 
 def _device(gpa: int, data: bytes) -> None:
@@ -155,10 +160,10 @@ def _wrappers() -> dict[str, Any]:
     """What the bound forms call: the compiled module itself."""
     functions = (
         "check_extension", "spi_line", "get_one_reg", "set_one_reg", "get_registers",
-        "get_attr_number", "gate_signal",
+        "get_attr_number", "gate_signal", "vcpu_run", "vcpu_go_on",
     )  # fmt: skip
     found = {name: getattr(lib, name) for name in functions}
-    return found | {"unpack": ffi.unpack}
+    return found | {"unpack": ffi.unpack, "stored": struct.Struct("=QQQ").unpack_from}
 
 
 def _run_names(name: str, vcpu: Vcpu, undo: ExitStack) -> dict[str, Any]:
@@ -167,6 +172,8 @@ def _run_names(name: str, vcpu: Vcpu, undo: ExitStack) -> dict[str, Any]:
     return {
         name: vcpu,
         f"{name}_fd": vcpu.fileno(),
+        f"{name}_context": vcpu._context,
+        f"{name}_access": vcpu._access,
         f"{name}_run": _address(page),
         f"{name}_page": page,
         f"{name}_struct": _Run.from_address(_address(page)),
@@ -241,11 +248,34 @@ def _arm64_names(kvm: Kvm, undo: ExitStack) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _storing(undo: ExitStack) -> Machine:
+    """A guest that makes STORES stores at the doorbell, then one elsewhere, for ever."""
+    machine = undo.enter_context(Machine(Guest(_MANY_X86, ())))
+    if ARM64:  # too long for its usual place
+        machine.memory.write(0, struct.pack(f"<{len(_MANY)}I", *_MANY))
+        machine.vcpu.set_one_reg("pc", MEMORY_GPA)
+    return machine
+
+
+def _range_names(undo: ExitStack) -> dict[str, Any]:
+    """Guests whose stores run() serves: by a handler, in C, and by a handler out of a ring."""
+    names: dict[str, Any] = {"last_gpa": SECOND_GPA}
+    for name in "handled", "latched", "ringed":
+        machine = _storing(undo)
+        if name == "handled":
+            machine.vm.mmio_handler(DOORBELL_GPA, 8, write=_write)
+            names["handlers"] = machine.vm._core.bus.stores
+        elif name == "latched":
+            machine.vm.mmio_latch(DOORBELL_GPA, 8)
+        else:
+            machine.vm.mmio_ring(DOORBELL_GPA, 8, _write, capacity=STORES)
+        names |= _run_names(name, machine.vcpu, undo)
+    return names
+
+
 def _bell_names(undo: ExitStack) -> dict[str, Any]:
     """A guest whose stores become interrupts without leaving the kernel."""
-    machine = undo.enter_context(Machine(Guest("", ())))
-    machine.memory.write(0, struct.pack(f"<{len(_RING)}I", *_RING))
-    machine.vcpu.set_one_reg("pc", MEMORY_GPA)
+    machine = _storing(undo)
     vgic = machine.vm.create_vgic()
     vgic_frames(vgic)
     vgic.init()
@@ -256,9 +286,10 @@ def _bell_names(undo: ExitStack) -> dict[str, Any]:
 
 
 def _coalesced_names(undo: ExitStack) -> dict[str, Any]:
-    """A guest whose stores wait in a ring until that is full."""
-    machine = undo.enter_context(Machine(KNOCK))
-    machine.vm.register_coalesced_mmio(DOORBELL_GPA, 1)
+    """A guest whose stores wait in KVM's ring, and then come to a handler."""
+    machine = _storing(undo)
+    machine.vm.mmio_handler(DOORBELL_GPA, 8, write=_write)
+    machine.vm.register_coalesced_mmio(DOORBELL_GPA, 8)
     names = _run_names("coal", machine.vcpu, undo)
     offset = mmap.PAGESIZE * machine.kvm.check_extension(Cap.COALESCED_MMIO)
     names |= {"coal_offset": offset, "coal_ring_address": names["coal_run"] + offset}
@@ -282,8 +313,9 @@ def open_names() -> Iterator[Mapping[str, Any]]:
             **_wrappers(),
         }
         names |= _run_names("knock", knock.vcpu, undo) | _coalesced_names(undo)
+        names |= _range_names(undo)
         names |= _memory_names(undo) | _bitmap_names()
-        if platform.machine() == "aarch64":
+        if ARM64:
             names |= _arm64_names(kvm, undo) | _bell_names(undo)
         yield names
         if "irqfd" in names and names["irqfd"].trigger.read():
