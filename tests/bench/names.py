@@ -19,7 +19,7 @@ from tinyvm import vgic_frames
 import pykvm
 from pykvm import Cap, EventFd, GuestMemory, Kvm, MmioWrite, RegisterSet, Vcpu, reg_id
 from pykvm._native import ffi, lib
-from tests.bench.rows import DENSITIES, RING, SIZES, STORES
+from tests.bench.rows import DENSITIES, RING, RINGS_OF_THE_BELL, SIZES, STORES
 from tests.kvm.machines import ARM64, DOORBELL_GPA, KNOCK, MEMORY_GPA, SECOND_GPA, Guest, Machine
 
 # The two SPIs are not one: a pin that is driven both ways would keep the other's state.
@@ -27,10 +27,6 @@ _LINE_INTID = 40
 _IRQFD_INTID = 41
 _BELL_INTID = 42
 _PAGES = 1 << 20  # of 4 KiB: 4 GiB
-#: mov x4, #STORES; 1: str w2, [x0]; subs x4, x4, #1; b.ne 1b; str w2, [x1]; b to the start
-_MANY = (0xD2800004 | STORES << 5, 0xB9000002, 0xF1000484, 0x54FFFFC1, 0xB9000022, 0x17FFFFFB)
-#: On x86, a byte each: mov cx, STORES; 1: mov [0x1000], al; loop 1b; mov [0x1100], al; jmp to it
-_MANY_X86 = f"b9 {STORES % 256:02x} {STORES // 256:02x} a2 00 10 e2 fb a2 00 11 eb f3"
 
 
 class _IrqLevel(ctypes.Structure):
@@ -248,11 +244,15 @@ def _arm64_names(kvm: Kvm, undo: ExitStack) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _storing(undo: ExitStack) -> Machine:
-    """A guest that makes STORES stores at the doorbell, then one elsewhere, for ever."""
-    machine = undo.enter_context(Machine(Guest(_MANY_X86, ())))
+def _storing(undo: ExitStack, stores: int = STORES) -> Machine:
+    """A guest that makes so many stores at the doorbell, then one elsewhere, for ever."""
+    # mov cx, #stores; 1: mov [0x1000], al; loop 1b; mov [0x1100], al; jmp to the start
+    x86 = f"b9 {stores % 256:02x} {stores // 256:02x} a2 00 10 e2 fb a2 00 11 eb f3"
+    # mov x4, #stores; 1: str w2, [x0]; subs x4, x4, #1; b.ne 1b; str w2, [x1]; b to the start
+    code = (0xD2800004 | stores << 5, 0xB9000002, 0xF1000484, 0x54FFFFC1, 0xB9000022, 0x17FFFFFB)
+    machine = undo.enter_context(Machine(Guest(x86, ())))
     if ARM64:  # too long for its usual place
-        machine.memory.write(0, struct.pack(f"<{len(_MANY)}I", *_MANY))
+        machine.memory.write(0, struct.pack(f"<{len(code)}I", *code))
         machine.vcpu.set_one_reg("pc", MEMORY_GPA)
     return machine
 
@@ -275,7 +275,7 @@ def _range_names(undo: ExitStack) -> dict[str, Any]:
 
 def _bell_names(undo: ExitStack) -> dict[str, Any]:
     """A guest whose stores become interrupts without leaving the kernel."""
-    machine = _storing(undo)
+    machine = _storing(undo, RINGS_OF_THE_BELL)
     vgic = machine.vm.create_vgic()
     vgic_frames(vgic)
     vgic.init()
