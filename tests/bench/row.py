@@ -36,6 +36,8 @@ class Row:
     """Forms whose ceiling is not reached, and where their instructions go."""
     wrapper: str = ""
     """The compiled function through which this row goes, and no other row."""
+    wrapper_calls: int = 1
+    """How often a statement goes through it."""
     arm64_only: bool = True
     calls: int = 1
     """How many a statement makes; costs are of one."""

@@ -168,6 +168,7 @@ _GUESTS = (
         ceiling=1.5,
         bound_ceiling=1.36,
         wrapper="vcpu_go_on",
+        wrapper_calls=STORES,
         arm64_only=False,
         calls=STORES,
         weight=2000,
@@ -202,6 +203,7 @@ _GUESTS = (
     Row(
         name="MMIO ring, handler",
         wrapper="ring_take",
+        wrapper_calls=2,  # the second finds nothing
         arm64_only=False,
         calls=STORES,
         weight=2000,
@@ -212,6 +214,7 @@ _GUESTS = (
     Row(
         name="coalesced MMIO, handler",
         wrapper="drain_coalesced_mmio",
+        wrapper_calls=-(-STORES // RING),
         arm64_only=False,
         calls=STORES,
         weight=500,

@@ -18,9 +18,11 @@ C_LIBRARY = Path("/usr/aarch64-linux-gnu/include/stdio.h")
 MODULE = "_kvm.abi3.so"
 #: What the test build includes.
 TRACE = Path("tests/coverage/trace.c")
-#: Puts so many instructions before each call of a wrapper from Python, and changes nothing else.
+#: Puts so many instructions before each call of a wrapper from Python, and changes nothing else: a
+#: loop of two, a subtraction and a branch.
 _SLOWER = """#define {name}(...) \\
-	(({{ __asm__ volatile(".rept {count}\\n\\tnop\\n\\t.endr"); }}), {name}(__VA_ARGS__))
+	(({{ for (unsigned long rest = {count} / 2; rest; rest--) \\
+		__asm__ volatile("" : "+r"(rest)); }}), {name}(__VA_ARGS__))
 """
 _FLAGS = ("-O2", "-std=gnu11", "-shared", "-fPIC", "-DPy_LIMITED_API=0x030b0000")
 
