@@ -12,7 +12,7 @@ from pykvm import Exit, Interrupted, MpState, SystemEvent, SystemEventType, Vcpu
 from tests.arm64.conftest import refused
 from tests.arm64.execute import executed, loaded, outcome
 from tests.arm64.spis import INTID, Tiny, arrives, ready, started
-from tests.kvm.threads import is_inside, wait_until, workers
+from tests.kvm.threads import is_asleep, wait_until, workers
 
 SYSTEM_SUSPEND = 0xC400_000E
 NOT_SUPPORTED, DENIED = 2**64 - 1, 2**64 - 3
@@ -39,7 +39,7 @@ def test_a_stopped_vcpu_runs_when_it_may(tiny: Tiny) -> None:
     vcpu.set_mp_state(MpState.STOPPED)
     seen: list[Exit] = []
     with workers(lambda: seen.append(vcpu.run())):
-        wait_until(lambda: is_inside(vcpu) or bool(seen))
+        wait_until(lambda: is_asleep(vcpu) or bool(seen))
         vcpu.kick()
     assert seen == [Interrupted()]
     assert vcpu.get_one_reg("pc") == layout.IMAGE_GPA, "it did nothing"
@@ -73,7 +73,7 @@ def test_a_suspended_vcpu_wakes_for_an_interrupt(tiny: Tiny) -> None:
     vcpu.set_mp_state(MpState.SUSPENDED)
     seen: list[Exit] = []
     with workers(lambda: seen.append(vcpu.run())):
-        wait_until(lambda: is_inside(vcpu))
+        wait_until(lambda: is_asleep(vcpu))
         machine.vm.irqfd(intid=INTID).inject()
     assert seen == [SystemEvent(SystemEventType.WAKEUP, ())]
     assert vcpu.run() == seen[0], "until it may run, it only tells"

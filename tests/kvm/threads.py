@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pykvm import Vcpu
 from pykvm._native import lib
@@ -79,3 +80,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def is_inside(vcpu: Vcpu) -> bool:
     """Whether a thread is between entering and leaving KVM_RUN."""
     return bool(lib.vcpu_thread(vcpu._context) > 0)
+
+
+def is_asleep(vcpu: Vcpu) -> bool:
+    """Whether a thread waits inside KVM_RUN, and the guest does not run."""
+    thread = lib.vcpu_thread(vcpu._context)
+    if thread <= 0:
+        return False
+    stat = Path(f"/proc/self/task/{thread}/stat").read_text(encoding="utf-8")
+    return stat.rpartition(")")[2].split()[0] == "S"

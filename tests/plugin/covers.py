@@ -67,6 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class _Teller:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._in_test = False
 
     def _tell(self, event: str, item: pytest.Item, **content: object) -> None:
         recorder = self._config.pluginmanager.get_plugin("pykvm-recorder")
@@ -104,34 +105,50 @@ class _Watch(_Teller):
                 self._tell("covers", item, rows=list(rows))
             if self._config.getoption("mute"):
                 for row, refused in rows.items():
-                    noticed = _notices(item, row, refused, nextitem)
+                    noticed = self._notices(item, row, refused, nextitem)
                     self._tell("muted", item, row=row, noticed=noticed)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
+    def _notices(
+        self, item: pytest.Item, row: str, refused: str, nextitem: pytest.Item | None
+    ) -> bool:
+        """Whether the test fails when the calls of this row do nothing."""
+        if _cannot_do_less(row):
+            return True
+        calls = match.pattern_of_refusal(row) if refused else match.pattern(row)
+        item._initrequest()  # type: ignore[attr-defined]
+        with trace.muted(*calls), self._impatience():
+            reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        return not all(report.passed for report in reports)
 
-def _notices(item: pytest.Item, row: str, refused: str, nextitem: pytest.Item | None) -> bool:
-    """Whether the test fails when the calls of this row do nothing."""
-    if row == "exit UNKNOWN" or (ROWS[row].section == "cap" and ROWS[row].mark):
-        # An exit that is left out is told as UNKNOWN; and a capability that answers 0 everywhere
-        # cannot answer less.
-        return True
-    calls = match.pattern_of_refusal(row) if refused else match.pattern(row)
-    item._initrequest()  # type: ignore[attr-defined]
-    with trace.muted(*calls), _impatience():
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    return not all(report.passed for report in reports)
+    @contextmanager
+    def _impatience(self) -> Iterator[None]:
+        """Ends a test, and its fixtures, that wait for long; not pytest, which tells of it."""
+
+        def give_up(_signum: int, _frame: FrameType | None) -> None:
+            if self._in_test:
+                raise TimeoutError("nothing comes")
+
+        before = signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, _MUTED_SECONDS, 1)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self) -> Generator[None, None, None]:
+        self._in_test = True
+        try:
+            yield
+        finally:
+            self._in_test = False
+
+    pytest_runtest_setup = pytest_runtest_teardown = pytest_runtest_call
 
 
-@contextmanager
-def _impatience() -> Iterator[None]:
-    def give_up(_signum: int, _frame: FrameType | None) -> None:
-        raise TimeoutError("nothing comes")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, _MUTED_SECONDS, 1)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _cannot_do_less(row: str) -> bool:
+    """An exit that is left out is told as UNKNOWN; what answers 0 everywhere has no less to say."""
+    return row == "exit UNKNOWN" or (ROWS[row].section == "cap" and bool(ROWS[row].mark))
