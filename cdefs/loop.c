@@ -258,7 +258,8 @@ API int vcpu_reply_and_go_on(struct pykvm_vcpu *vcpu, uint64_t value)
 {
 	if (vcpu->load && vcpu->load < 8 && value >> 8 * vcpu->load)
 		return PYKVM_TOO_WIDE;
-	if (vcpu->load && vcpu->run)
+	/* A child that was forked in the handler sees the parent's kvm_run: hands off. */
+	if (vcpu->load && vcpu->run && vcpu->forks == forks_seen())
 		memcpy(vcpu->run->mmio.data, &value, sizeof(value));
 	return vcpu_go_on(vcpu);
 }
