@@ -166,9 +166,15 @@ class VcpuRun:
         Synchronization: as :meth:`run`.
         Source: api.rst 5 (immediate_exit, KVM_EXIT_MMIO).
         """
-        while (result := lib.vcpu_complete_mmio(self._context)) < 0:
-            if result != -errno.EINTR:
-                raise self._closed_or_failed(result, "complete_mmio")
+        if self._runs:  # as in run()
+            raise self._closed_or_failed(lib.vcpu_refusal(self._context), "complete_mmio")
+        self._runs = True  # type: ignore[misc]
+        try:
+            result = lib.vcpu_complete_mmio(self._context)
+        finally:
+            self._runs = False  # type: ignore[misc]
+        if result < 0:
+            raise self._closed_or_failed(result, "complete_mmio")
 
 
 def _complaint(reply: object, asked: int) -> Exception | None:
