@@ -89,7 +89,9 @@ class CoalescedQueue:
     __slots__ = ("_intake", "_left", "_turn", "_waiting")
 
     def __init__(self) -> None:
-        self._intake = Intake("pykvm_store", _COALESCED, _COALESCED_STORE)
+        # More than a ring of one page holds.
+        room = mmap.PAGESIZE // ffi.sizeof("struct kvm_coalesced_mmio")
+        self._intake = Intake("pykvm_store", room, _COALESCED_STORE)
         #: Each with its handler's place, where in memory and where in its range it is.
         self._left: deque[tuple[int, int, int, int, int]] = deque()
         self._waiting: list[tuple[int, int, int, int, int]] = []
@@ -187,5 +189,3 @@ class RingQueue:
 
 _STORE = struct.Struct("=QQQ")
 _COALESCED_STORE = struct.Struct("=qQQQQ")
-#: More than a ring of one page holds.
-_COALESCED = mmap.PAGESIZE // ffi.sizeof("struct kvm_coalesced_mmio")
