@@ -200,7 +200,7 @@ class MmioRing(MmioRange):
     def take(self) -> list[Store]:
         """Takes what waits, oldest first: (offset in the range, size in bytes, value) of each.
 
-        Also after close(). Errors: EIO in a forked child.
+        Also after close(), which gives its handler nothing more. Errors: EIO in a forked child.
         """
         return self._queue.take()
 

@@ -17,6 +17,8 @@ from pykvm.vcpu import Vcpu
 
 __all__ = ["VcpuThread"]
 
+_KICKED = Interrupted()
+
 
 class VcpuThread(Closing):
     """Runs a vCPU in a thread, from now on; ``with`` stops it at the end.
@@ -75,7 +77,7 @@ class VcpuThread(Closing):
         try:
             while True:
                 self._last = exit = self.vcpu.run()
-                if handler is None or (self._stopping and isinstance(exit, Interrupted)):
+                if handler is None or (self._stopping and exit == _KICKED):
                     break
                 if handler(exit) is not None:
                     break
@@ -133,8 +135,8 @@ class VcpuThread(Closing):
     def stop(self, timeout: float | None = 5) -> Exit | None:
         """Kicks the vCPU out of the guest, and waits as :meth:`join` does.
 
-        The vCPU can be run again then. Where this returns Interrupted, no access is under way, and
-        its registers can be read; after any other exit, or an exception, they can after
+        The vCPU can be run again then. Where this returns ``Interrupted()``, no access is under
+        way, and its registers can be read; after any other exit, or an exception, they can after
         :meth:`Vcpu.complete_mmio`. TimeoutError where a handler does not return within ``timeout``
         seconds: the thread ends when that does. In the thread itself it waits for nothing, and
         returns None.
