@@ -100,8 +100,7 @@ static int interrupted(struct pykvm_vcpu *vcpu, struct kvm_run *run, int result,
 	if (result == LINE_CHANGED) {
 		result = PYKVM_EXITS - KVM_EXIT_INTR;
 	} else if (result == -EINTR && vcpu->kicked) {
-		vcpu->kicked = 0;
-		__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
+		take_kick(vcpu);
 		result = PYKVM_EXITS - PYKVM_INTERRUPTED;
 	} else if (result == -EINTR) {
 		if (run->exit_reason == KVM_EXIT_INTR && device_lines(run) != lines)
@@ -162,11 +161,11 @@ static int exit_reason(struct pykvm_vcpu *vcpu, struct kvm_run *run)
 }
 
 /*
- * Runs the guest; this thread holds the vCPU. No lock is taken for that: who wants the thread out
- * writes what the kernel (immediate_exit) or this function (closing) reads, and then looks at `tid`;
- * here it is the other way round, so that one of the two sees the other.
+ * Runs the guest; this thread holds the vCPU, also afterwards. No lock is taken for that: who wants
+ * the thread out writes what the kernel (immediate_exit) or this function (closing) reads, and then
+ * looks at `tid`; here it is the other way round, so that one of the two sees the other.
  */
-static int run_held(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
+static int enter_guest(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 {
 	struct kvm_run *run = vcpu->run;
 	uint64_t lines = device_lines(run);
@@ -197,7 +196,13 @@ static int run_held(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 			answer = PYKVM_EXITS - exit_reason(vcpu, run);
 	}
 	outside(vcpu, self);
-	return told(vcpu, self, answer); /* last: from there on the vCPU may be another thread's */
+	return answer;
+}
+
+static int run_held(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
+{
+	/* told() comes last: from there on the vCPU may be another thread's. */
+	return told(vcpu, self, enter_guest(vcpu, self));
 }
 
 /* Runs the guest. */
@@ -218,6 +223,8 @@ API int vcpu_run(struct pykvm_vcpu *vcpu)
 		pthread_mutex_unlock(&vcpu->lock);
 		unblock_once(self, vcpu->signal);
 		return run_held(vcpu, self);
+	} else if (!vcpu->held) {
+		vcpu->last = result; /* the one before was delivered */
 	}
 	pthread_mutex_unlock(&vcpu->lock);
 	return result;
@@ -258,7 +265,8 @@ API int vcpu_reply_and_go_on(struct pykvm_vcpu *vcpu, uint64_t value)
 {
 	if (vcpu->load && vcpu->load < 8 && value >> 8 * vcpu->load)
 		return PYKVM_TOO_WIDE;
-	if (vcpu->load && vcpu->run)
+	/* A child that was forked in the handler sees the parent's kvm_run: hands off. */
+	if (vcpu->load && vcpu->run && vcpu->forks == forks_seen())
 		memcpy(vcpu->run->mmio.data, &value, sizeof(value));
 	return vcpu_go_on(vcpu);
 }
@@ -289,9 +297,16 @@ API void vcpu_take_exit(struct pykvm_vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
+/* Whether it asks for the value of a load. */
+static int asks_for_load(int answer)
+{
+	return answer <= PYKVM_LOADS || answer == NOBODYS;
+}
+
 /*
  * Lets KVM finish the access of the last exit, which it does on the way into the guest, and enters
- * no guest. What more comes out of that is for the next run. A kick stays for that, too.
+ * no guest. What more comes out of that is for the next run, as is what nobody was told before; a
+ * load need not be asked for again. A kick stays.
  */
 API int vcpu_complete_mmio(struct pykvm_vcpu *vcpu)
 {
@@ -306,23 +321,21 @@ API int vcpu_complete_mmio(struct pykvm_vcpu *vcpu)
 		return result;
 	}
 	vcpu->held = self->tid;
-	if (vcpu->owed <= PYKVM_LOADS)
-		vcpu->owed = PYKVM_NOTHING; /* its handler need not be asked again */
+	if (asks_for_load(vcpu->owed))
+		vcpu->owed = PYKVM_NOTHING;
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&vcpu->lock);
 
-	result = run_held(vcpu, self);
+	result = enter_guest(vcpu, self);
 
-	pthread_mutex_lock(&vcpu->lock);
+	pthread_mutex_lock(&vcpu->lock); /* `run` is still there, as the vCPU is held */
 	vcpu->held = 0;
 	if (!vcpu->kicked)
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
-	if (is_of_guest(result))
-		vcpu->owed = result;
-	if (vcpu->owed == PYKVM_EXITS - PYKVM_INTERRUPTED) {
-		vcpu->owed = PYKVM_NOTHING;
+	if (result == PYKVM_EXITS - PYKVM_INTERRUPTED)
 		kick_locked(vcpu);
-	}
+	else if (is_of_guest(result) && vcpu->owed == PYKVM_NOTHING)
+		vcpu->owed = result;
 	pthread_mutex_unlock(&vcpu->lock);
-	return is_of_guest(result) || result == PYKVM_DRAIN || result == -EINTR ? 0 : result;
+	return is_of_guest(result) || result == -EINTR ? 0 : result;
 }

@@ -63,9 +63,20 @@ API int clear_dirty_log(int vm, uint32_t slot, uint64_t first_page, uint32_t num
 }
 
 /* How many entries were reset. */
+/*
+ * In newer kernels (6.18) a signal ends this early, kicks' tick among them, and they say only how much
+ * was done: pages that are left out would miss the guest's next stores. So signals wait.
+ */
 API int reset_dirty_rings(int vm)
 {
-	return request(vm, KVM_RESET_DIRTY_RINGS, 0);
+	sigset_t all, before;
+	int result;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before); /* of this thread: see unblock_once() */
+	result = request(vm, KVM_RESET_DIRTY_RINGS, 0);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return result;
 }
 
 /* One byte of `tags` for 16 bytes of memory. Returns the bytes of memory that were done. */

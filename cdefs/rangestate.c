@@ -64,20 +64,22 @@ API uint64_t counter_stores(struct pykvm_state *state)
 	return __atomic_load_n(&state->stores, __ATOMIC_RELAXED);
 }
 
-/* Takes up to `room` entries, oldest first; returns how many. */
-API int ring_take(struct pykvm_state *ring, struct pykvm_access *taken, uint64_t room)
+/*
+ * Takes up to `room` entries, oldest first; returns how many. That stands in `n`, too, before Python
+ * hears of it: as in hand_over(), a signal's handler may raise as the call returns.
+ */
+API int ring_take(struct pykvm_state *ring, struct pykvm_access *taken, uint32_t room, uint32_t *n)
 {
 	struct pykvm_access *entries = (struct pykvm_access *)ring->words;
-	int n = 0;
 
 	pthread_mutex_lock(&ring->lock);
-	while (ring->used && (uint64_t)n < room) {
-		taken[n++] = entries[ring->first];
+	for (*n = 0; ring->used && *n < room; ++*n) {
+		taken[*n] = entries[ring->first];
 		ring->first = (ring->first + 1) % ring->room;
 		__atomic_store_n(&ring->used, ring->used - 1, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&ring->lock);
-	return n;
+	return (int)*n;
 }
 
 static int ring_put(struct pykvm_state *ring, struct pykvm_access access)

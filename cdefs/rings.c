@@ -104,17 +104,17 @@ static struct pykvm_store store_of(const struct kvm_coalesced_mmio *entry)
 
 /*
  * Takes up to `room` stores, oldest first, from the ring in the `size` bytes at `offset` of the vCPU's
- * mapping, and serves those that need no Python; returns how many are left for that. Both indexes
- * are in memory that others may have written to: whatever they hold, nothing beyond the ring is
- * touched.
+ * mapping, and serves those that need no Python; `n` says how many are left for that, as in ring_take().
+ * Both indexes are in memory that others may have written to: whatever they hold, nothing beyond the
+ * ring is touched.
  */
 API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t size,
-			     struct pykvm_store *taken, uint32_t room)
+			     struct pykvm_store *taken, uint32_t room, uint32_t *n)
 {
 	uint32_t length = (uint32_t)((size - sizeof(struct kvm_coalesced_mmio_ring)) /
 				     sizeof(struct kvm_coalesced_mmio));
 	struct kvm_coalesced_mmio_ring *ring;
-	uint32_t first, last, n = 0;
+	uint32_t first, last;
 	int result = vcpu_lock(vcpu);
 
 	if (result)
@@ -123,19 +123,19 @@ API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t 
 	pthread_mutex_lock(&draining);
 	first = __atomic_load_n(&ring->first, __ATOMIC_RELAXED) % length;
 	last = __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) % length;
-	for (; n < room && first != last; first = (first + 1) % length) {
+	for (*n = 0; *n < room && first != last; first = (first + 1) % length) {
 		struct pykvm_store store = store_of(&ring->coalesced_mmio[first]);
 		struct pykvm_access access = { .size = store.size, .value = store.value };
 
 		store.slot = bus_access(vcpu->bus, store.gpa, 1, &access);
 		store.offset = access.offset;
 		if (store.slot != SERVED)
-			taken[n++] = store;
+			taken[(*n)++] = store;
 	}
 	__atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&draining);
 	pthread_mutex_unlock(&vcpu->lock);
-	return (int)n;
+	return 0;
 }
 
 static int coalesced_mmio(int vm, unsigned int number, uint64_t gpa, uint32_t size)

@@ -186,8 +186,15 @@ API int vcpu_reply(struct pykvm_vcpu *vcpu, uint64_t value)
 	return 0;
 }
 
+static void take_kick(struct pykvm_vcpu *vcpu)
+{
+	vcpu->kicked = 0;
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
+}
+
 static int kick_locked(struct pykvm_vcpu *vcpu)
 {
+	uint8_t before = __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED);
 	pid_t tid;
 
 	/* It is on its way already; real-time signals queue, and a fast kicker would fill the queue. */
@@ -199,9 +206,12 @@ static int kick_locked(struct pykvm_vcpu *vcpu)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	tid = __atomic_load_n(&vcpu->tid, __ATOMIC_RELAXED);
 	/* ESRCH: it has left meanwhile, and ended. */
-	if (tid && syscall(SYS_tgkill, getpid(), tid, vcpu->signal) < 0 && errno != ESRCH)
-		return -errno;
-	return 0;
+	if (!tid || !syscall(SYS_tgkill, getpid(), tid, vcpu->signal) || errno == ESRCH)
+		return 0;
+	/* EAGAIN: no room for one more signal. It is no kick then, or the next would rely on it. */
+	vcpu->kicked = 0;
+	__atomic_store_n(&vcpu->run->immediate_exit, before, __ATOMIC_RELAXED);
+	return -errno;
 }
 
 API int vcpu_kick(struct pykvm_vcpu *vcpu)
@@ -222,8 +232,7 @@ API int vcpu_take_kick(struct pykvm_vcpu *vcpu)
 
 	if (result)
 		return result;
-	vcpu->kicked = 0;
-	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
+	take_kick(vcpu);
 	pthread_mutex_unlock(&vcpu->lock);
 	return 0;
 }

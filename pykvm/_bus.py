@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from pykvm._native import ffi, lib
@@ -52,40 +53,80 @@ class Bus:
             queue.deliver()
 
 
+class Intake:
+    """Entries on their way from C into a queue. A handler of a signal that raises loses none.
+
+    Python looks for signals only behind calls and at jumps; what must not be torn apart has none.
+    """
+
+    __slots__ = ("_bytes", "_layout", "_turns", "n", "room", "taken")
+
+    def __init__(self, kind: str, room: int, layout: struct.Struct) -> None:
+        self.room = room
+        #: What C fills, and with how many.
+        self.taken = ffi.new(f"struct {kind}[]", room)
+        self.n = ffi.new("uint32_t *")
+        self._bytes = ffi.buffer(self.taken)
+        self._layout = layout
+        self._turns = 0
+
+    def move(self, queue: deque[Any]) -> None:
+        """To the end of ``queue``, whatever C has left here."""
+        turns = self._turns
+        entries = self._layout.iter_unpack(self._bytes[: self.n[0] * self._layout.size])
+        if turns == self._turns:  # else a signal's handler has been here meanwhile
+            queue += entries
+            self.n[0] = 0
+            self._turns = turns + 1
+
+
 class CoalescedQueue:
     """The stores of KVM's ring on their way, as :class:`RingQueue`.
 
     What has an MMIO range goes there, the rest waits for :meth:`Vcpu.drain_coalesced_mmio`.
     """
 
-    __slots__ = ("_left", "_turn", "_waiting")
+    __slots__ = ("_intake", "_left", "_turn", "_waiting")
 
     def __init__(self) -> None:
+        # More than a ring of one page holds.
+        room = mmap.PAGESIZE // ffi.sizeof("struct kvm_coalesced_mmio")
+        self._intake = Intake("pykvm_store", room, _COALESCED_STORE)
         #: Each with its handler's place, where in memory and where in its range it is.
         self._left: deque[tuple[int, int, int, int, int]] = deque()
-        self._waiting: list[MmioWrite] = []
+        self._waiting: list[tuple[int, int, int, int, int]] = []
         self._turn = threading.RLock()
 
-    def deliver(
-        self, handlers: list[Handler | None], fetch: Callable[[], Iterable[tuple[int, ...]]]
-    ) -> None:
+    def deliver(self, handlers: list[Handler | None], fetch: Callable[[Intake], object]) -> None:
         """Takes what ``fetch`` finds in the ring, and gives it to handlers."""
         left = self._left
         with self._turn:
-            left.extend(fetch())  # type: ignore[arg-type]
+            if self._intake.n[0]:  # a signal's handler ended the last attempt
+                self._intake.move(left)
+            fetch(self._intake)
+            self._intake.move(left)
             while left:
-                slot, gpa, offset, size, value = left.popleft()
+                slot, _, offset, size, value = store = left[0]
                 handler = handlers[slot] if slot >= 0 else None
+                del left[0]  # from here to the handler there is no call, as in Intake
                 if handler is None:
-                    self._waiting.append(MmioWrite(gpa, value.to_bytes(size, "little")))
+                    self._waiting += (store,)
                 else:
                     handler(offset, size, value)
 
     def take(self) -> list[MmioWrite]:
         """What has no range."""
-        with self._turn:
-            taken, self._waiting = self._waiting, []
-            return taken
+        taken: list[tuple[int, int, int, int, int]] = []
+        try:
+            with self._turn:
+                taken, self._waiting = self._waiting, taken
+            return [
+                MmioWrite(gpa, value.to_bytes(size, "little")) for _, gpa, _, size, value in taken
+            ]
+        except BaseException:  # of a signal's handler: nobody has got them
+            with self._turn:
+                self._waiting = taken + self._waiting
+            raise
 
 
 class RingQueue:
@@ -95,7 +136,7 @@ class RingQueue:
     so the order is kept. What a handler could not be given because it raised stays for the next.
     """
 
-    __slots__ = ("_bytes", "_forks", "_left", "_taken", "_turn", "handler", "room", "state")
+    __slots__ = ("_forks", "_intake", "_left", "_turn", "handler", "room", "state")
 
     def __init__(self, room: int, handler: Handler | None) -> None:
         self.room = room
@@ -104,33 +145,47 @@ class RingQueue:
         if not state:
             raise MemoryError(f"no memory for a ring of {room} stores")
         self.state = ffi.gc(state, lib.state_drop)
-        self._taken = ffi.new("struct pykvm_access[]", room)
-        self._bytes = ffi.buffer(self._taken)
+        self._intake = Intake("pykvm_access", room, _STORE)
         self._left: deque[Store] = deque()
         self._turn = threading.RLock()
         self._forks = lib.forks_seen()
 
     def _fetch(self) -> None:
-        while n := lib.ring_take(self.state, self._taken, self.room):
-            self._left.extend(_STORE.iter_unpack(self._bytes[: n * _STORE.size]))
+        """What waits now; what other vCPUs store from now on need not come before anything."""
+        intake = self._intake
+        if intake.n[0]:  # a signal's handler ended the last attempt
+            intake.move(self._left)
+        lib.ring_take(self.state, intake.taken, self.room, intake.n)
+        intake.move(self._left)
 
     def deliver(self) -> None:
         """Gives the handler what waits."""
-        assert self.handler is not None
+        handler = self.handler
+        assert handler is not None
+        left = self._left
         with self._turn:
             self._fetch()
-            while self._left:
-                self.handler(*self._left.popleft())
+            while left:
+                store = left[0]
+                del left[0]  # from here to the handler there is no call, as in Intake
+                handler(*store)
 
     def take(self) -> list[Store]:
         """What waits, for whoever asks."""
         if self._forks != lib.forks_seen():  # the parent's, and both locks as it left them
             raise failure(-errno.EIO, "take from ring", "MmioRing", 0)
-        with self._turn:
-            self._fetch()
-            taken = list(self._left)
-            self._left.clear()
+        taken: list[Store] = []
+        try:
+            with self._turn:
+                self._fetch()
+                taken += self._left
+                self._left *= 0
             return taken
+        except BaseException:  # of a signal's handler: nobody has got them
+            with self._turn:
+                self._left.extendleft(reversed(taken))
+            raise
 
 
 _STORE = struct.Struct("=QQQ")
+_COALESCED_STORE = struct.Struct("=qQQQQ")

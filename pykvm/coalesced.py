@@ -6,14 +6,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import mmap
-import struct
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
+from pykvm._bus import Intake
 from pykvm._descriptor import Closing, Descriptor, check_int
-from pykvm._native import ffi, lib
+from pykvm._native import lib
 from pykvm._vmcore import Children, VmCore
 from pykvm.caps import Cap
 from pykvm.errors import failure
@@ -148,14 +147,13 @@ class VcpuCoalescedMmio:
         bus = self._vm_core.bus
         bus.coalesced.deliver(bus.stores, self._take_coalesced)
 
-    def _take_coalesced(self) -> Iterator[tuple[int, ...]]:
-        taken = ffi.new("struct pykvm_store[]", _ENTRIES)
-        n = lib.drain_coalesced_mmio(
-            self._context, ring_offset(self._vm_core), mmap.PAGESIZE, taken, _ENTRIES
-        )
-        if n < 0:
-            raise self._drain_failed(n)
-        return _stores_in(ffi.buffer(taken, n * _STORE.size))
+    def _take_coalesced(self, intake: Intake) -> None:
+        result = lib.drain_coalesced_mmio(
+            self._context, ring_offset(self._vm_core), mmap.PAGESIZE, intake.taken, intake.room,
+            intake.n,
+        )  # fmt: skip
+        if result < 0:
+            raise self._drain_failed(result)
 
     def _drain_failed(self, result: int) -> Exception:
         what = self._core.what
@@ -173,10 +171,3 @@ def ring_offset(core: VmCore) -> int:
     if not 0 < offset <= core.mmap_size - mmap.PAGESIZE:
         raise failure(-errno.ENXIO, "drain coalesced MMIO", "VM", core.fd)
     return offset
-
-
-#: struct pykvm_store.
-_STORE = struct.Struct("=qQQQQ")
-_stores_in = _STORE.iter_unpack
-#: More than a ring of one page holds.
-_ENTRIES = mmap.PAGESIZE // ffi.sizeof("struct kvm_coalesced_mmio")

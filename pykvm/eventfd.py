@@ -174,7 +174,11 @@ class EventFd(Closing):
                 self.fileno()
 
         # The loop knows descriptors by their number, which after close() may be a stranger's.
-        fd = os.dup(self.fileno())
+        try:
+            fd = os.dup(self.fileno())
+        except OSError:
+            self.fileno()  # closed just now?
+            raise
         try:
             loop.add_reader(fd, ready.set)
             yield readable

@@ -298,6 +298,10 @@ _HINTS: dict[tuple[str, int], str] = {
         "The size must be a multiple of the huge pages': Hugepagesize in /proc/meminfo."
     ),
     ("madvise MADV_HUGEPAGE", e.EINVAL): "This kernel was built without transparent huge pages.",
+    ("kick", e.EAGAIN): (
+        "The kernel queues no more real-time signals for this user (RLIMIT_SIGPENDING). Raise the "
+        "limit, or name a signal below 32 to pykvm.set_kick_signal(): it needs no room."
+    ),
     ("eventfd write", e.EAGAIN): (
         "The eventfd's counter is full (2**64 - 2 unread events): nobody reads it."
     ),

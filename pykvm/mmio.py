@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import weakref
 from collections.abc import Callable, Mapping
@@ -199,10 +200,10 @@ class MmioRing(MmioRange):
     def take(self) -> list[Store]:
         """Takes what waits, oldest first: (offset in the range, size in bytes, value) of each.
 
-        Also after close(). Errors: EIO in a forked child.
+        Also after close(), which gives its handler nothing more. Errors: EIO in a forked child.
         """
         return self._queue.take()
 
     def _let_go(self, core: VmCore) -> None:
-        if self._queue in core.bus.queues:
+        with contextlib.suppress(ValueError):  # it never came to be, or is gone already
             core.bus.queues.remove(self._queue)

@@ -160,15 +160,22 @@ class VcpuRun:
         """Finishes the access of the last exit without entering the guest.
 
         Before that, the guest's registers are as in the midst of it: pc is the load or store, and a
-        load has not arrived. So it comes before the vCPU's state is saved; where run() returned
-        Interrupted, it has been done. A load without a reply reads zero. Again is harmless.
+        load has not arrived. So it comes before the vCPU's state is saved; where run() was
+        interrupted by a kick, it has been done. A load without a reply reads zero, also one that
+        run() did not get to return as a ring's handler raised. Again is harmless.
         Errors: those of :meth:`run`.
         Synchronization: as :meth:`run`.
         Source: api.rst 5 (immediate_exit, KVM_EXIT_MMIO).
         """
-        while (result := lib.vcpu_complete_mmio(self._context)) < 0:
-            if result != -errno.EINTR:
-                raise self._closed_or_failed(result, "complete_mmio")
+        if self._runs:  # as in run()
+            raise self._closed_or_failed(lib.vcpu_refusal(self._context), "complete_mmio")
+        self._runs = True  # type: ignore[misc]
+        try:
+            result = lib.vcpu_complete_mmio(self._context)
+        finally:
+            self._runs = False  # type: ignore[misc]
+        if result < 0:
+            raise self._closed_or_failed(result, "complete_mmio")
 
 
 def _complaint(reply: object, asked: int) -> Exception | None:

@@ -17,6 +17,8 @@ from pykvm.vcpu import Vcpu
 
 __all__ = ["VcpuThread"]
 
+_KICKED = Interrupted()
+
 
 class VcpuThread(Closing):
     """Runs a vCPU in a thread, from now on; ``with`` stops it at the end.
@@ -75,7 +77,7 @@ class VcpuThread(Closing):
         try:
             while True:
                 self._last = exit = self.vcpu.run()
-                if handler is None or (self._stopping and isinstance(exit, Interrupted)):
+                if handler is None or (self._stopping and exit == _KICKED):
                     break
                 if handler(exit) is not None:
                     break
@@ -117,8 +119,9 @@ class VcpuThread(Closing):
             check_timeout(timeout)
         if threading.current_thread() is self._thread:
             raise RuntimeError("a vCPU's thread cannot wait for itself")
-        if not self.ended and not self._ended.poll(timeout):
-            raise TimeoutError(f"{self!r} has not ended within {timeout} s")
+        with contextlib.suppress(ClosedError):  # another thread's close() has seen the end
+            if not self.ended and not self._ended.poll(timeout):
+                raise TimeoutError(f"{self!r} has not ended within {timeout} s")
         self._thread.join()
         self._told = True
         if self._failure is not None:
@@ -132,9 +135,11 @@ class VcpuThread(Closing):
     def stop(self, timeout: float | None = 5) -> Exit | None:
         """Kicks the vCPU out of the guest, and waits as :meth:`join` does.
 
-        Then no access is under way any more, and the vCPU's registers can be read and it can be run
-        again. TimeoutError where a handler does not return within ``timeout`` seconds: the thread
-        ends when that does. In the thread itself it waits for nothing, and returns None.
+        The vCPU can be run again then. Where this returns ``Interrupted()``, no access is under
+        way, and its registers can be read; after any other exit, or an exception, they can after
+        :meth:`Vcpu.complete_mmio`. TimeoutError where a handler does not return within ``timeout``
+        seconds: the thread ends when that does. In the thread itself it waits for nothing, and
+        returns None.
         """
         self._check_process()
         if timeout is not None:
@@ -148,20 +153,22 @@ class VcpuThread(Closing):
 
     def close(self) -> None:
         """As :meth:`stop`; what was raised is raised only to whoever has not heard of it yet."""
-        if not self.vcpu._core.inherited and not (self._told and self.ended):
-            try:
-                self.stop()
-            finally:
-                if self.ended:
-                    self._ended.close()
-        self._ended.close()
+        if self.vcpu._core.inherited or (self._told and self.ended):
+            self._ended.close()
+            return
+        try:
+            self.stop()
+        finally:
+            if self.ended:  # not so in the thread itself, which tells of its end by this
+                self._ended.close()
 
     def __await__(self) -> Generator[Any, None, Exit]:
         return self._joined().__await__()
 
     async def _joined(self) -> Exit:
-        if not self.ended:
-            await self._ended.readable()
+        with contextlib.suppress(ClosedError):  # as in join()
+            if not self.ended:
+                await self._ended.readable()
         return self.join()
 
     def _check_process(self) -> None:

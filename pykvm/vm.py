@@ -262,7 +262,8 @@ class VM(
         and the next one raises ClosedError. KvmBusyError, with nothing changed, where one did not
         leave within 5 s. BufferError where a view of a vCPU's kvm_run lives: what was closed by
         then stays closed, the VM stays open; release it and close again.
-        Synchronization: any thread but one that is inside a vCPU's run().
+        Synchronization: any thread; where a handler calls it, its own run() raises ClosedError
+        once that returns.
         """
         if self._core.fd < 0:
             return

@@ -127,7 +127,8 @@ class VmMmio:
         Args: ``gpa``, ``size`` (bytes): the range. ``write(offset, size, value)``: is called with
         each, in order, before anything else that the guest did later is; without it they wait for
         :meth:`MmioRing.take`. ``capacity``: how many stores can wait, at most 65536.
-        Loads end run().
+        Loads end run(). While ``write`` is at work, the exits of other vCPUs may have to wait for
+        it: it must not wait for one of those (:meth:`VcpuThread.stop`, :meth:`VM.close`).
         Returns: a :class:`MmioRing`; it stays while the VM is open, also if nobody keeps it.
         Errors: EEXIST the range overlaps another.
         Synchronization: any thread, also while vCPUs run.

@@ -71,6 +71,16 @@ def test_the_ring_goes_round(ringed: Machine) -> None:
         assert ringed.vm.reset_dirty_rings() == len(taken)
 
 
+@pytest.mark.needs("x86_64")
+def test_no_signal_leaves_anything_behind(ringed: Machine, alarms: Callable[..., None]) -> None:
+    """The kernel would do less when one comes, and pages that are left out miss stores."""
+    alarms(lambda: None, 0.0001)
+    for _ in range(3000):
+        ringed.vcpu.run()
+        taken = ringed.vcpu.harvest_dirty_ring()
+        assert ringed.vm.reset_dirty_rings() == len(taken) > 0
+
+
 def test_each_page_comes_to_one_thread(ringed: Machine) -> None:
     taken: list[DirtyPage] = []
     done = False

@@ -10,7 +10,7 @@ import pytest
 
 from pykvm import ClosedError, Exit, Interrupted, MmioWrite, Vcpu
 from tests.kvm.machines import DOORBELL_GPA, IDLE, KNOCK, SPIN, STORE, VALUE, Guest, Machine
-from tests.kvm.processes import PATIENCE
+from tests.kvm.processes import PATIENCE, python
 from tests.kvm.threads import Worker, is_inside, wait_until, workers
 
 Make = Callable[..., Machine]
@@ -139,3 +139,31 @@ def test_kick_and_run_after_close(machine: Make) -> None:
     for call, name in (kick, "kick"), (run, "KVM_RUN"):
         with pytest.raises(ClosedError, match=f"{name}.*Vcpu 0 is closed"):
             call()
+
+
+def test_where_no_signal_can_be_queued_each_kick_says_so() -> None:
+    """None is taken for one that is on its way already."""
+    said = python(
+        "import resource, threading\n"
+        "from pykvm import KvmWouldBlockError\n"
+        "from tests.kvm.machines import IDLE, Machine\n"
+        "from tests.kvm.threads import is_inside, wait_until\n"
+        "limit, hard = resource.RLIMIT_SIGPENDING, resource.getrlimit(resource.RLIMIT_SIGPENDING)\n"
+        "with Machine(IDLE) as machine:\n"
+        "    thread = threading.Thread(target=lambda: print(machine.vcpu.run()))\n"
+        "    thread.start()\n"
+        "    wait_until(lambda: is_inside(machine.vcpu))\n"
+        "    resource.setrlimit(limit, (0, hard[1]))\n"
+        "    for _ in range(2):\n"
+        "        try:\n"
+        "            machine.vcpu.kick()\n"
+        "        except KvmWouldBlockError as refusal:\n"
+        "            print(refusal)\n"
+        "    resource.setrlimit(limit, hard)\n"
+        "    machine.vcpu.kick()\n"
+        "    thread.join()\n"
+    )
+    *refusals, last = said.splitlines()
+    assert len(refusals) == 2
+    assert all("RLIMIT_SIGPENDING" in refusal for refusal in refusals), said
+    assert last == "Interrupted(by='kick')"

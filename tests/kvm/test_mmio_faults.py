@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -218,6 +221,39 @@ def test_fork_in_a_handler(machine: Make) -> None:
     ring = made.vm.mmio_ring(SECOND_GPA, 4, capacity=1)
     assert made.vcpu.run() == stored(5)
     assert ring.take() == [(0, 4, 5)]
+
+
+def test_what_a_forked_handler_returns_is_not_the_parent_s_answer(machine: Make) -> None:
+    """The child sees the parent's kvm_run, in which another load has its answer by then."""
+    made = machine(ECHO)
+    ours, theirs = socket.socketpair()
+    child = -1
+
+    def read(offset: int, size: int) -> int:
+        nonlocal child
+        child = os.fork()
+        if not child:
+            theirs.recv(1)
+            return 9
+        return 5
+
+    with ours, theirs:
+        reader = made.vm.mmio_handler(DOORBELL_GPA, 4, read=read)
+        status = 1
+        try:
+            exit = made.vcpu.run()
+        except KvmError as refusal:
+            status = int(refusal.errno != errno.EIO)
+        finally:
+            if not child:
+                os._exit(status)
+        assert exit == stored(5)
+        reader.close()
+        assert made.vcpu.run() == LOADS
+        made.vcpu.mmio_reply(7)
+        ours.send(b"!")
+        assert os.waitpid(child, 0) == (child, 0)
+        assert made.vcpu.run() == stored(7)
 
 
 def test_fork_while_ranges_change_and_the_guest_runs(machine: Make) -> None:

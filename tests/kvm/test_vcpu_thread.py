@@ -181,6 +181,39 @@ def test_a_handler_may_stop_it_and_not_wait(machine: Make) -> None:
     assert said == [KNOCKED, None]
 
 
+def test_a_handler_that_closes_it_stops_it(machine: Make) -> None:
+    gate = Gate()
+
+    def handler(exit: Exit) -> None:
+        gate.pass_through()
+        thread.close()
+
+    thread = VcpuThread(machine(KNOCK).vcpu, handler)
+    gate.open()
+    assert thread.join(PATIENCE) == Interrupted()
+    assert not thread.closed
+    thread.close()
+    assert thread.closed
+
+
+def test_who_waits_for_it_hears_of_its_end_though_another_closes_it(machine: Make) -> None:
+    vcpu = machine(SPIN).vcpu
+
+    async def wait() -> Exit:
+        return await thread
+
+    def awaited() -> None:
+        assert asyncio.run(wait()) == Interrupted()
+
+    def joined() -> None:
+        assert thread.join(PATIENCE) == Interrupted()
+
+    for _ in range(50):
+        thread = VcpuThread(vcpu)
+        with workers(joined, joined, awaited):
+            thread.close()
+
+
 def test_its_descriptor_is_readable_when_it_has_ended(machine: Make) -> None:
     with VcpuThread(machine(SPIN).vcpu) as thread:
         poll = select.poll()

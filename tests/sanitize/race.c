@@ -57,11 +57,12 @@ static void *change_all(void *first)
 static void *take_all(void *unused)
 {
 	struct pykvm_access entries[16];
+	uint32_t count;
 
 	(void)unused;
 	for (int last = 0, n = 1; !last || n;) {
 		last = !__atomic_load_n(&readers_left, __ATOMIC_ACQUIRE);
-		n = ring_take(ring, entries, 16);
+		n = ring_take(ring, entries, 16, &count);
 		taken += n;
 		latch_value(latch);
 	}

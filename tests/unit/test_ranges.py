@@ -132,7 +132,7 @@ def test_a_ring_keeps_stores_in_order_and_drops_none(ranges: Ranges) -> None:
     taken = ffi.new("struct pykvm_access[]", 8)
 
     def waiting() -> list[tuple[int, ...]]:
-        n = lib.ring_take(ring, taken, 8)
+        n = lib.ring_take(ring, taken, 8, ffi.new("uint32_t *"))
         return list(_bus._STORE.iter_unpack(bytes(ffi.buffer(taken))[: n * _bus._STORE.size]))
 
     for _ in range(3):  # around the ring's end, too
@@ -217,7 +217,7 @@ def test_a_state_outlives_its_range(ranges: Ranges) -> None:
 
 def test_a_ring_of_many_threads_loses_nothing(ranges: Ranges) -> None:
     _, ring = ranges.add("ring", words=3 * 64)
-    taken = ffi.new("struct pykvm_access[]", 64)
+    taken, count = ffi.new("struct pykvm_access[]", 64), ffi.new("uint32_t *")
     seen: list[int] = []
     done = False
 
@@ -229,7 +229,7 @@ def test_a_ring_of_many_threads_loses_nothing(ranges: Ranges) -> None:
     def take() -> None:
         while True:
             last = done
-            n = lib.ring_take(ring, taken, 64)
+            n = lib.ring_take(ring, taken, 64, count)
             seen.extend(entry[2] for entry in _bus._STORE.iter_unpack(ffi.buffer(taken, n * 24)))
             if last and not n:
                 return
