@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import weakref
 from collections.abc import Callable, Mapping
@@ -204,5 +205,5 @@ class MmioRing(MmioRange):
         return self._queue.take()
 
     def _let_go(self, core: VmCore) -> None:
-        if self._queue in core.bus.queues:
+        with contextlib.suppress(ValueError):  # another thread was quicker
             core.bus.queues.remove(self._queue)
