@@ -7,7 +7,9 @@ So the orders in which two threads without a GIL may go through them can be play
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
@@ -30,24 +32,71 @@ class Stepped:
             self._gate.wait()
 
     def _run(self) -> None:
-        sys.settrace(self._trace)
         try:
-            self._body()
+            with _watched(self._codes, self._step):
+                self._body()
         finally:
-            sys.settrace(None)
             self._gate.arrive()
 
-    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code not in self._codes:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode":
-            self.steps += 1
-            if self.steps == self._stop:
-                self._gate.pass_through()
-        return self._trace
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps == self._stop:
+            self._gate.pass_through()
 
     def finish(self) -> None:
         """Lets it go on to its end."""
         self._gate.open()
         self._worker.join()
+
+
+if sys.version_info >= (3, 12):
+    _TOOL = 4  # one that nobody has by convention
+    _steps: dict[int, tuple[Collection[CodeType], Callable[[], None]]] = {}
+    _changing = threading.Lock()
+
+    def _on_instruction(code: CodeType, _offset: int) -> None:
+        codes, step = _steps.get(threading.get_ident(), ((), None))
+        if step and code in codes:
+            step()
+
+    @contextmanager
+    def _watched(codes: Collection[CodeType], step: Callable[[], None]) -> Iterator[None]:
+        """Calls ``step`` before each bytecode of these in this thread."""
+        monitoring = sys.monitoring
+        event = monitoring.events.INSTRUCTION
+        with _changing:
+            if not _steps:
+                monitoring.use_tool_id(_TOOL, __name__)
+                monitoring.register_callback(_TOOL, event, _on_instruction)
+            _steps[threading.get_ident()] = codes, step
+            for code in codes:
+                monitoring.set_local_events(_TOOL, code, event)
+        try:
+            yield
+        finally:
+            with _changing:
+                del _steps[threading.get_ident()]
+                if not _steps:
+                    for code in codes:
+                        monitoring.set_local_events(_TOOL, code, 0)
+                    monitoring.free_tool_id(_TOOL)
+
+else:
+
+    @contextmanager
+    def _watched(codes: Collection[CodeType], step: Callable[[], None]) -> Iterator[None]:
+        """Calls ``step`` before each bytecode of these in this thread."""
+
+        def trace(frame: FrameType, event: str, _: Any) -> Any:
+            if frame.f_code not in codes:
+                return None
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            if event == "opcode":
+                step()
+            return trace
+
+        sys.settrace(trace)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
