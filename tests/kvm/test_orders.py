@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pykvm import VM, ClosedError, Irqfd, Vcpu
+from pykvm import VM, ClosedError, Irqfd, Kvm, Vcpu
 from pykvm._descriptor import Descriptor
 from pykvm.irqfd import _bound, _forget
 from pykvm.mmio import MmioRing
@@ -97,20 +97,20 @@ def test_a_ring_that_two_threads_close(machine: Make) -> None:
         assert vm._core.bus.queues == []
 
 
-def test_a_vcpu_whose_view_is_released_while_two_threads_close_it(vm: VM) -> None:
+def test_a_vcpu_whose_view_is_released_while_two_threads_close_it(kvm: Kvm) -> None:
     vcpu: Vcpu
     view: memoryview
+    vms: list[VM] = []
     others: list[Worker] = []
-    number = 0
 
     def close() -> None:
         with contextlib.suppress(BufferError):
             vcpu.close()
 
     def prepare() -> Callable[[], object]:
-        nonlocal vcpu, view, number
-        vcpu = vm.create_vcpu(number)
-        number += 1
+        nonlocal vcpu, view
+        vms.append(kvm.create_vm())  # a VM never has room again for a vCPU that was closed
+        vcpu = vms[-1].create_vcpu(0)
         view = vcpu.kvm_run
         return close
 
@@ -120,11 +120,13 @@ def test_a_vcpu_whose_view_is_released_while_two_threads_close_it(vm: VM) -> Non
             assert vcpu.closed
             with pytest.raises(ClosedError):
                 vcpu.kick()
+            vms.pop().close()
 
     for _ in _stops(prepare, Vcpu.close, Vcpu._close, check=check):
         view.release()
         others.append(Worker(vcpu.close))
         others[0].let_go_on()
+    vms.pop().close()  # the first one's, which nobody was stopped in
 
 
 def test_a_dead_claim_on_an_eventfd_is_removed_once() -> None:
