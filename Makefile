@@ -10,12 +10,12 @@ INSTALLED_FROM := pyproject.toml setup.py $(wildcard cdefs/*.h cdefs/*.c cdefs/*
 # More words for the test runner: make test ARGS='unit lint', make test ARGS=--list
 ARGS ?=
 
-.PHONY: help demo test test-all lint bench bench-check coverage mutants wheels wheels-check soak migrate \
-	clean prerequisites
+.PHONY: help demo test test-all lint bench bench-check coverage mutants wheels wheels-check \
+	free-threaded soak migrate clean prerequisites
 
 help: ## this list
 	@echo "Targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## set everything up, then show an eventfd become a guest's interrupt
 	@$(VENV_PYTHON) -m tests.runner.demo
@@ -37,6 +37,9 @@ wheels: $(INSTALLED) ## wheels in dist/ for x86_64 and aarch64, their tags and c
 
 wheels-check: $(INSTALLED) ## make wheels, then run the arm64 tests with nothing but the wheel
 	@$(VENV_PYTHON) -m tests.runner bare-venv
+
+free-threaded: $(INSTALLED) ## build pykvm for free-threaded Python, and test its threads
+	@$(VENV_PYTHON) -m tests.runner free-threaded
 
 test-all: $(INSTALLED) ## make test, and what takes longer: races, mutants, wheels used alone
 	@$(VENV_PYTHON) -m tests.runner --all

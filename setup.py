@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one thing that pyproject.toml cannot say: build the cffi module, against the stable ABI."""
+"""What pyproject.toml cannot say: build the cffi module, against the stable ABI where there is one.
+
+Free-threaded Python has none up to 3.14: there the module is for that version alone.
+"""
+
+import sysconfig
 
 from setuptools import setup
 
+_FREE_THREADED = sysconfig.get_config_var("Py_GIL_DISABLED")
+
 setup(
     cffi_modules=["cdefs/build.py:builder"],
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={} if _FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

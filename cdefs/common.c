@@ -37,6 +37,14 @@ static int hand_over(int result, int *made)
 	return 0;
 }
 
+/* Closes the descriptor that lies here, whoever else tries the same: its number is used once. */
+API int close_once(int *made)
+{
+	int fd = __atomic_exchange_n(made, -1, __ATOMIC_ACQ_REL);
+
+	return fd >= 0 && close(fd) < 0 && errno != EINTR ? -errno : 0; /* closed also after EINTR */
+}
+
 static unsigned long forks;
 
 static void count_fork(void)

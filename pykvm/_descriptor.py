@@ -69,7 +69,8 @@ class Descriptor(Closing):
         self.fd = fd
         self.what = what
         self._forks = lib.forks_seen()
-        self._made = ffi.new("int *", -1)
+        #: Where C puts a new descriptor, and takes it from to close it.
+        self._made = ffi.new("int *", fd)
 
     def receive(
         self,
@@ -105,10 +106,9 @@ class Descriptor(Closing):
         return result
 
     def close(self) -> None:
-        fd, self.fd = max(self.fd, self._made[0]), -1
-        self._made[0] = -1
-        if fd >= 0:
-            os.close(fd)
+        self.fd = -1
+        if (result := lib.close_once(self._made)) < 0:  # one call: another thread may close, too
+            raise OSError(-result, os.strerror(-result))
 
     # Bound here because at the interpreter's end the module's names may be gone.
     def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,17 @@ _signal = lib.gate_signal
 #: By the kernel's id of the eventfd: one eventfd feeds one irqfd, also of different VMs. (Kernels
 #: before 6.17 take a second VM's and never deliver there.)
 _bound: dict[int, weakref.ref[Irqfd]] = {}
+#: Held while a claim is replaced or removed; reentrant, as a signal's handler may close an Irqfd.
+_claiming = threading.RLock()
+
+
+def _renew() -> None:
+    """A forked child has the lock as a thread of the parent's left it."""
+    global _claiming
+    _claiming = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew)
 
 
 class Irqfd(Binding):
@@ -160,8 +173,9 @@ class Irqfd(Binding):
 
 def _forget(identity: int, claimed: weakref.ref[Irqfd]) -> None:
     """Removes this claim, and no other that came meanwhile."""
-    if _bound.get(identity) is claimed:
-        _bound.pop(identity, None)
+    with _claiming:
+        if _bound.get(identity) is claimed:
+            _bound.pop(identity, None)
 
 
 def _resample_eventfd(given: bool | int | HasFileno) -> EventFd | None:

@@ -115,9 +115,10 @@ class RoutingShadow:
 
         ValueError where there is none; as init() would route it where nothing is known.
         """
-        if self._routes is None:
+        routes = self._routes  # once: another thread may forget it
+        if routes is None:
             return intid - FIRST_SPI
-        spis = {r.intid: r.gsi for r in self._routes.values() if isinstance(r, SpiRoute)}
+        spis = {r.intid: r.gsi for r in routes.values() if isinstance(r, SpiRoute)}
         if intid not in spis:
             shown = f"intid {_ranges(spis)}" if spis else "no SPI"
             raise ValueError(
@@ -134,27 +135,27 @@ class RoutingShadow:
                 f"gsi {gsi} can have no route (the table ends at {MAX_GSIS - 1}): its signals "
                 f"would be dropped in silence. allow_unrouted=True binds it all the same"
             )
-        if self._routes is None:
+        routes = self._routes
+        if routes is None:
             return
-        route = self._routes.get(gsi)
+        route = routes.get(gsi)
         if route is None:
             raise ValueError(
-                f"gsi {gsi} has no route: this VM's table has gsi {_ranges(self._routes) or '-'}. "
+                f"gsi {gsi} has no route: this VM's table has gsi {_ranges(routes) or '-'}. "
                 f"Its signals would be dropped in silence; give the GIC more nr_irqs or "
                 f"set_gsi_routing(), or bind it all the same with allow_unrouted=True"
             )
         if resample:
-            self._check_resample(route)
+            self._check_resample(route, routes.values())
 
-    def _check_resample(self, route: Route) -> None:
+    @staticmethod
+    def _check_resample(route: Route, routes: Iterable[Route]) -> None:
         """The end of an interrupt reaches only the last gsi of its pin, and no MSI."""
         if isinstance(route, MsiRoute):
             raise ValueError(
                 f"gsi {route.gsi} leads to an MSI, which has no level to lower: its resamplefd "
                 f"would never fire (allow_unrouted=True binds it all the same)"
             )
-        assert self._routes is not None
-        routes = self._routes.values()
         last = [r.gsi for r in routes if isinstance(r, SpiRoute) and r.intid == route.intid][-1]
         if last != route.gsi:
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from _thread import RLock
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -69,13 +70,14 @@ class Vcpu(
     """
 
     __slots__ = (
-        "__weakref__", "_access", "_children", "_context", "_dirty_ring", "_exit", "_hold", "_map",
-        "_runs", "_vm_core",
+        "__weakref__", "_access", "_children", "_closing", "_context", "_dirty_ring", "_exit",
+        "_hold", "_map", "_runs", "_turn", "_vm_core",
     )  # fmt: skip
 
     def __init__(self, vm_core: VmCore, vcpu_id: int) -> None:
         self._core = Descriptor(-1, f"Vcpu {vcpu_id}")
         self._children = Children()
+        self._closing = RLock()
         self._vm_core = vm_core
         self.vcpu_id = vcpu_id
         signal = claim_kick_signal()
@@ -108,6 +110,8 @@ class Vcpu(
             raise kvm_error(-made, "create vCPU", vcpu_id=vcpu_id)
         self._exit = lib.vcpu_exit(self._context)
         self._runs = False
+        #: Where there is no GIL: who runs it, if anybody.
+        self._turn: dict[int, object] = {}
         self._access = ffi.buffer(lib.vcpu_access(self._context))
 
     @property
@@ -227,7 +231,12 @@ class Vcpu(
         """
         if self._core.fd < 0:
             return
-        # Each step is harmless when it comes again: from another thread, or after an interrupt.
+        # The parent's lock is as one of its threads left it.
+        with contextlib.nullcontext() if self._core.inherited else self._closing:
+            self._close()
+
+    def _close(self) -> None:
+        # Each step is harmless when it comes again: after an interrupt, or within one.
         result = lib.vcpu_close(self._context)
         if result < 0:
             raise failure(result, "close", f"Vcpu {self.vcpu_id}", 0, vcpu_id=self.vcpu_id)

@@ -68,9 +68,12 @@ class Vgic(Device):
         Synchronization: any thread.
         Source: devices/arm-vgic.rst and arm-vgic-v3.rst, KVM_DEV_ARM_VGIC_GRP_CTRL.
         """
-        self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_CTRL, lib.KVM_DEV_ARM_VGIC_CTRL_INIT)
         vm_core = self._vm_core
-        if vm_core is not None:
+        if vm_core is None or vm_core.inherited:  # refused, and the lock is not to be touched
+            self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_CTRL, lib.KVM_DEV_ARM_VGIC_CTRL_INIT)
+            return
+        with vm_core.routing_lock:
+            self.set_device_attr(lib.KVM_DEV_ARM_VGIC_GRP_CTRL, lib.KVM_DEV_ARM_VGIC_CTRL_INIT)
             vm_core.lazy_gicv2 = False
             if not vm_core.gic_ready:  # a second init() leaves the table as it is
                 vm_core.gic_ready = True

@@ -33,6 +33,10 @@ class Worker:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    def let_go_on(self) -> None:
+        """Gives it a moment: it ends, or waits for something."""
+        self._thread.join(0.005)
+
     def join(self) -> None:
         """Waits for the end, and raises what the body raised."""
         self._thread.join(PATIENCE)
@@ -48,8 +52,11 @@ class Gate:
         self._arrived = threading.Event()
         self._opened = threading.Event()
 
-    def pass_through(self) -> None:
+    def arrive(self) -> None:
         self._arrived.set()
+
+    def pass_through(self) -> None:
+        self.arrive()
         assert self._opened.wait(PATIENCE), "nobody opened"
 
     def wait(self) -> None:

@@ -141,7 +141,10 @@ def workdir(base: Path | None = None) -> Iterator[Path]:
 
 
 # Versions move weekly and sources by the minute: of each kind the last used are kept.
-_KEPT = {"kernels": 12, "archives": 24, "userland": 2, "python": 2, "qemu": 2, "headers": 2}
+_KEPT = {
+    "kernels": 12, "archives": 24, "userland": 2, "python": 2, "newest-python": 2, "qemu": 2,
+    "headers": 4,
+}  # fmt: skip
 _KEPT_OF_OTHERS = 20
 
 

@@ -47,9 +47,9 @@ def compiler() -> Path:
     return Path(found)
 
 
-def python_headers() -> list[Path]:
-    """Where a compiler for arm64 is to look for Python.h and what it includes."""
-    suite = Suite(native.PYTHON_SUITE)
+def python_headers(suite: Suite | None = None) -> list[Path]:
+    """Where a compiler is to look for Python.h and what it includes: of the host, or of a suite."""
+    suite = suite or Suite(native.PYTHON_SUITE)
 
     def resolve() -> list[Package]:
         _, depends = suite.candidate("libpython3-dev")
@@ -64,7 +64,7 @@ def python_headers() -> list[Path]:
                 suite.unpack(packages, work)
                 shutil.move(work / "usr/include", into / "include")
 
-        return cache.item("headers", cache.digest(packages), build)
+        return cache.item("headers", cache.digest(suite.arch, packages), build)
 
     include = suite.current(get) / "include"
     return [*include.glob("python3.*"), include]

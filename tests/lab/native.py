@@ -6,7 +6,7 @@ So a newer QEMU, and the very Python and cffi that the emulated host has, run on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tests.lab.packages import Suite, native_architecture
 from tests.lab.processes import run
 
 PYTHON_SUITE = "trixie"
+TESTING_SUITE = "testing"
 
 
 def fetched(suite_name: str, names: Sequence[str], kind: str) -> Path:
@@ -55,13 +56,21 @@ class Python:
     def _program(self) -> Path:
         return next(self.tree.glob("usr/bin/python3.*[0-9]")).relative_to(self.tree)
 
-    def run(self, arguments: Sequence[str | Path], purpose: str) -> None:
+    def run(
+        self,
+        arguments: Sequence[str | Path],
+        purpose: str,
+        *,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Run it to its end."""
-        environment = {
+        own = {
             "PYTHONHOME": str(self.tree / "usr"),
             "PYTHONPATH": str(self.tree / "usr/lib/python3/dist-packages"),
         }
-        run([*words(self.tree, str(self._program)), "-B", *arguments], purpose, env=environment)
+        command = [*words(self.tree, str(self._program)), "-B", *arguments]
+        run(command, purpose, cwd=cwd, env={**own, **(environment or {})})
 
     def byte_compile(self, place: Path, inside: str, mode: str) -> None:
         """Compile the Python files under `place`, which the emulated host calls `inside`."""
@@ -86,3 +95,9 @@ class Python:
 def python() -> Python:
     """Fetch it."""
     return Python(fetched(PYTHON_SUITE, ["python3", "python3-cffi"], "python"))
+
+
+def newest_python() -> Python:
+    """The one of Debian's testing, which can also build wheels."""
+    names = ["python3", "python3-cffi", "python3-setuptools", "python3-wheel"]
+    return Python(fetched(TESTING_SUITE, names, "newest-python"))

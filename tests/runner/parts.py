@@ -119,6 +119,11 @@ def kicks() -> list[Part]:
     ]
 
 
+def free_threaded() -> list[Part]:
+    """pykvm built for a Python without a GIL, and what it does differently there."""
+    return [Part("free-threaded", (*PYTHON, "tests.freethreaded"), by_name=True)]
+
+
 def has_kvm() -> bool:
     """Whether this machine lets us open /dev/kvm.
 

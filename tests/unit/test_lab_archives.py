@@ -110,5 +110,5 @@ def test_a_new_item_outlives_older_ones_whatever_its_files_say(
     def build(into: Path) -> None:
         os.utime(into, (1, 1))  # what unpacking a package leaves
 
-    made = [cache.item("headers", f"number {number}", build) for number in range(4)]
+    made = [cache.item("userland", f"number {number}", build) for number in range(4)]
     assert [path.is_dir() for path in made] == [False, False, True, True]

@@ -35,7 +35,7 @@ def sources() -> list[Path]:
     return [name for name in listed() if name.parts[0] in _NEEDED]
 
 
-def _copy(to: Path) -> None:
+def copy(to: Path) -> None:
     """So nothing that lies about, such as an older build, can get into a wheel."""
     for name in sources():
         (to / name).parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def build(arch: str, into: Path) -> Path:
     settings = {**_compiler(arch), "SOURCE_DATE_EPOCH": _date(), "PATH": path}
     with tempfile.TemporaryDirectory(prefix="pykvm-wheel-") as scratch_name:
         scratch = Path(scratch_name)
-        _copy(scratch / "tree")
+        copy(scratch / "tree")
         run(
             [
                 *(sys.executable, "-m", "build", "--wheel", "--outdir", scratch / "plain"),
