@@ -63,8 +63,9 @@ API int clear_dirty_log(int vm, uint32_t slot, uint64_t first_page, uint32_t num
 }
 
 /*
- * How many entries were reset. In newer kernels (6.18) a signal ends this early, kicks' tick among them, and they say only how much
- * was done: pages that are left out would miss the guest's next stores. So signals wait.
+ * How many entries were reset. In newer kernels (6.18) a signal ends this early, kicks' tick among
+ * them, and they say only how much was done: pages that are left out would miss the guest's next
+ * stores. So signals wait.
  */
 API int reset_dirty_rings(int vm)
 {
