@@ -81,7 +81,8 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--keep", action="store_true", help="put what was found into the file")
-    parser.add_argument("--prove", choices=_PROVABLE, metavar="ROW", help=", ".join(_PROVABLE).replace("%", "%%"))
+    provable = ", ".join(_PROVABLE).replace("%", "%%")
+    parser.add_argument("--prove", choices=_PROVABLE, metavar="ROW", help=provable)
     parser.add_argument("lab", nargs="*", metavar="-- LAB-WORDS", help="options of tests.lab run")
     options = parser.parse_args()
     try:
