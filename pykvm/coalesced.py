@@ -96,6 +96,7 @@ class VmCoalescedMmio:
         For registers whose stores can wait. Before run() hands on any exit, those that wait are
         served by the MMIO range at their address (:meth:`VM.mmio_handler`); what has none is for
         :meth:`Vcpu.drain_coalesced_mmio`, before that exit is served. So the order is the guest's.
+        (In a VM with MMIO ranges it is kept until then, however much it becomes.)
         While the ring is full, stores end run() as ever. Loads always do.
         Args: ``gpa``; ``size`` in bytes. A store must lie in the range with all its bytes.
         Returns: a :class:`CoalescedMmio`; it stays in force while the VM is open.
