@@ -46,7 +46,7 @@ def host_name(shape: Shape) -> str:
     words = [shape.kernel, f"v{shape.gic}", shape.cpu]
     words += [shape.page_size] if shape.page_size != "4k" else []
     words += [option for option in shape.machine_options if option.startswith("mte")]
-    words += [f"with {device}" for device in shape.devices]
+    words += [f"with {device}" for device in shape.devices[:1]]
     words += ["nested" for word in shape.append if "nested" in word]
     return " ".join(words)
 

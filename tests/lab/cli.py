@@ -6,57 +6,67 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tests.lab import linuxguest, processes, progress, store, terminal, tree
 from tests.lab.errors import LAB_FAILED, Interrupted, LabError
 from tests.lab.job import Job
 from tests.lab.run import prepare, run
-from tests.lab.shapes import ALL_SHAPES, Shape
+from tests.lab.shapes import ALL_SHAPES, NAMED_SHAPES, Shape
 
 
 def _shape_options(parser: argparse.ArgumentParser) -> None:
     host = parser.add_argument_group("the emulated host")
-    host.add_argument("--kernel", default="6.12", metavar="X.Y|newest", help="6.12 by default")
-    host.add_argument("--page-size", default="4k", choices=("4k", "16k"))
-    host.add_argument("--cpu", default="neoverse-n1", help="neoverse-n1 by default")
-    host.add_argument("--gic", type=int, default=3, choices=(2, 3))
+    names = ", ".join(NAMED_SHAPES)
+    host.add_argument("--shape", choices=NAMED_SHAPES, metavar="NAME", help=f"{names}, changed by:")
+    host.add_argument("--kernel", metavar="X.Y|newest", help="6.12 by default")
+    host.add_argument("--page-size", choices=("4k", "16k"))
+    host.add_argument("--cpu", help="neoverse-n1 by default")
+    host.add_argument("--gic", type=int, choices=(2, 3))
     host.add_argument("--smp", type=int, metavar="N", help="2 by default")
-    host.add_argument("--memory", default="2G", metavar="SIZE", help="2G by default")
+    host.add_argument("--memory", metavar="SIZE", help="2G by default")
     host.add_argument("--machine-option", action="append", default=[], metavar="NAME=VALUE")
     host.add_argument("--append", action="append", default=[], metavar="WORDS")
     host.add_argument("--module", action="append", default=[], metavar="NAME", help="load it")
     host.add_argument("--package", action="append", default=[], metavar="NAME", help="from Debian")
     host.add_argument("--disk", action="append", default=[], metavar="FILE", help="a raw image")
     host.add_argument("--device", action="append", default=[], metavar="QEMU-DEVICE")
-    host.add_argument("--qemu", default="distro", metavar="distro|newest|PATH")
-    host.add_argument("--cold", action="store_true", help="boot it, take no snapshot")
-    host.add_argument("--icount", action="store_true", help="time is counted instructions")
+    host.add_argument(
+        "--drive", action="append", default=[], metavar="SIZE", help="for a --device: drive0, …"
+    )
+    host.add_argument("--qemu", metavar="distro|newest|PATH")
+    host.add_argument("--cold", action="store_true", default=None, help="boot, take no snapshot")
+    host.add_argument(
+        "--icount", action="store_true", default=None, help="time is counted instructions"
+    )
+
+
+#: Options that are given once for each value, and the shape's field that has them all.
+_SEVERAL = {
+    "machine_option": "machine_options", "append": "append", "module": "modules",
+    "package": "packages", "device": "devices", "drive": "drives",
+}  # fmt: skip
+_ONCE = ("kernel", "page_size", "cpu", "gic", "smp", "memory", "qemu", "icount", "cold")
 
 
 def _shape(options: argparse.Namespace) -> Shape:
-    return Shape(
-        kernel=options.kernel,
-        page_size=options.page_size,
-        cpu=options.cpu,
-        gic=options.gic,
-        smp=options.smp or (1 if options.icount else 2),
-        memory=options.memory,
-        qemu=options.qemu,
-        machine_options=tuple(options.machine_option),
-        append=tuple(options.append),
-        modules=tuple(options.module),
-        packages=tuple(options.package),
-        disks=tuple(Path(disk) for disk in options.disk),
-        devices=tuple(options.device),
-        icount=options.icount,
-        cold=options.cold,
-    )
+    """The named shape, or the default one, with what was given in place of it, or beside it."""
+    base = NAMED_SHAPES[options.shape] if options.shape else Shape()
+    given = {name: getattr(options, name) for name in _ONCE}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for option, field in _SEVERAL.items():
+        changes[field] = (*getattr(base, field), *getattr(options, option))
+    changes["disks"] = (*base.disks, *map(Path, options.disk))
+    if options.icount:
+        changes.setdefault("smp", 1)
+    return replace(base, **changes)
 
 
 def _files(options: argparse.Namespace) -> list[tuple[Path, str]]:
     files = [tree.parse_file(word) for word in options.file]
-    return files + (linuxguest.files(options.guest) if options.guest else [])
+    return files + (linuxguest.files(options.guest, options.guest_module) if options.guest else [])
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -107,6 +117,9 @@ def _job_options(parser: argparse.ArgumentParser) -> None:
     job = parser.add_argument_group("the job")
     job.add_argument("--file", action="append", default=[], metavar="SRC:DST", help="bring a file")
     job.add_argument("--guest", metavar="X.Y|newest", help="bring a Linux for guests, in /guest")
+    job.add_argument(
+        "--guest-module", action="append", default=[], metavar="NAME", help="more modules for it"
+    )
     job.add_argument("--no-install", action="store_true", help="leave pykvm out")
 
 

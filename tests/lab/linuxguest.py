@@ -90,12 +90,12 @@ def initrd(kernel: kernels.Kernel, wanted: Sequence[str] = MODULES) -> Path:
     return cache.item("archives", f"guest-{key}", build) / "cpio"
 
 
-def files(wanted: str) -> list[tuple[Path, str]]:
-    """What ``--guest`` brings, as for ``--file``."""
+def files(wanted: str, more: Sequence[str] = ()) -> list[tuple[Path, str]]:
+    """What ``--guest`` brings, as for ``--file``, and with it ``more`` modules."""
     kernel = kernels.find(wanted, "4k")
     return [
         (kernels.image(kernel), f"{HOME}/Image"),
-        (initrd(kernel), f"{HOME}/initrd"),
+        (initrd(kernel, (*MODULES, *more)), f"{HOME}/initrd"),
     ]
 
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +39,13 @@ class Memory:
     shared: bool
 
 
-def arguments(shape: Shape, files: BootFiles, memory: Memory | None) -> list[str]:
-    """QEMU's command line for a shape, but for the sockets and the console."""
+def arguments(
+    shape: Shape, files: BootFiles, memory: Memory | None, drives: Sequence[Path] = ()
+) -> list[str]:
+    """QEMU's command line for a shape, but for the sockets and the console.
+
+    ``drives``: the files behind the shape's drives.
+    """
     machine = [f"virt,virtualization=on,gic-version={shape.gic}", *shape.machine_options]
     kernel = ["console=ttyAMA0", "quiet", "panic=-1"]
     words: list[str] = []
@@ -65,6 +71,8 @@ def arguments(shape: Shape, files: BootFiles, memory: Memory | None) -> list[str
             f"file={_escaped(disk)},format=raw,if=none,id=disk{number},readonly={access}",
         ]
         words += ["-device", f"virtio-blk-pci,drive=disk{number},serial=disk{number}"]
+    for number, drive in enumerate(drives):
+        words += ["-drive", f"file={_escaped(drive)},format=raw,if=none,id=drive{number}"]
     for device in shape.devices:
         words += ["-device", device]
     return [

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.lab import boot, cache, emulators, progress, snapshots, terminal, tree
+from tests.lab import boot, cache, emulators, progress, scratch, snapshots, terminal, tree
 from tests.lab.boot import Parts
 from tests.lab.emulators import Emulator
 from tests.lab.job import Conversation, Job, carry_out, start
@@ -30,7 +30,9 @@ def _restored(shape: Shape, parts: Parts, emulator: Emulator, work: Path) -> Ite
 @contextlib.contextmanager
 def _booted(shape: Shape, parts: Parts, emulator: Emulator, work: Path) -> Iterator[Machine]:
     progress.say(f"booting {shape}")
-    with Machine(emulator, arguments(shape, parts.assemble(work), None), work) as machine:
+    drives = scratch.make(work, shape.drives)
+    words = arguments(shape, parts.assemble(work), None, drives)
+    with Machine(emulator, words, work) as machine:
         Conversation(machine).ready()
         yield machine
         if shape.disks:
@@ -42,7 +44,8 @@ def _run_counted(shape: Shape, parts: Parts, emulator: Emulator, job: Job, load:
         # Nothing may reach the host from outside while it counts: the job is in what it boots from.
         files = parts.assemble(work, job.described(counted=True), load)
         progress.say(f"booting {shape}, and counting; its output comes at the end")
-        with Machine(emulator, arguments(shape, files, None), work) as machine:
+        words = arguments(shape, files, None, scratch.make(work, shape.drives))
+        with Machine(emulator, words, work) as machine:
             return carry_out(machine, Conversation(machine), job, has_started=True)
 
 

@@ -4,12 +4,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from tests.lab.errors import UsageError
 
 _SIZE = re.compile(r"(\d+)([MG])", re.IGNORECASE)
+
+
+def size_of(text: str) -> int:
+    """``512M`` or ``2G`` in bytes."""
+    found = _SIZE.fullmatch(text)
+    assert found
+    return int(found[1]) << {"M": 20, "G": 30}[found[2].upper()]
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Shape:
     packages: tuple[str, ...] = ()
     disks: tuple[Path, ...] = ()
     devices: tuple[str, ...] = ()
+    drives: tuple[str, ...] = ()
     icount: bool = False
     cold: bool = False
 
@@ -49,18 +57,19 @@ class Shape:
             raise UsageError(f"--memory {self.memory}: the host itself needs 512M.")
         if self.icount and self.smp != 1:
             raise UsageError(f"--icount counts one CPU's instructions: --smp {self.smp} cannot be.")
+        for drive in self.drives:
+            if not _SIZE.fullmatch(drive):
+                raise UsageError(f"--drive {drive}: give a size such as 16M.")
 
     @property
     def memory_bytes(self) -> int:
         """The memory's size in bytes."""
-        found = _SIZE.fullmatch(self.memory)
-        assert found
-        return int(found[1]) << {"M": 20, "G": 30}[found[2].upper()]
+        return size_of(self.memory)
 
     @property
     def boots_cold(self) -> bool:
         """Whether a snapshot is not wanted, or cannot hold it: counted time, things outside."""
-        return self.cold or self.icount or bool(self.disks or self.devices)
+        return self.cold or self.icount or bool(self.disks or self.devices or self.drives)
 
     @property
     def cpu_words(self) -> str:
@@ -74,9 +83,10 @@ class Shape:
         parts = [f"{self.cpu} GICv{self.gic} {self.kernel} {self.page_size}"]
         for field in fields(self)[4:]:
             value = getattr(self, field.name)
-            if value != field.default and field.name != "cold":
-                shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-                parts.append(f"{field.name}={shown}")
+            if value != field.default and field.name not in ("cold", "drives"):
+                if isinstance(value, tuple):
+                    value = " ".join(map(str, value if len(value) < 4 else (value[0], "…")))
+                parts.append(f"{field.name}={value}")
         return " ".join(parts)
 
 
@@ -93,16 +103,40 @@ TEST_SHAPES = (
     Shape(cpu="max", kernel="newest", qemu="newest", machine_options=("mte=on",)),
 )
 
+#: PCI devices that a guest can be given: behind an SMMU, each in a group of its own, but for the
+#: last two. The AHCI's disk and both USB sticks are drives.
+_ASSIGNABLE = (
+    "edu",
+    *("ich9-ahci,id=ahci", "ide-hd,bus=ahci.0,drive=drive0"),
+    *("usb-ehci,id=ehci", "usb-storage,bus=ehci.0,drive=drive1"),
+    *("qemu-xhci,id=xhci", "usb-storage,bus=xhci.0,drive=drive2"),
+    *("pci-ohci,id=ohci", "usb-kbd,bus=ohci.0"),
+    # One group, and virtio's driver has the second one: nobody can be given the first.
+    *(
+        "pcie-pci-bridge,id=shared",
+        "sdhci-pci,bus=shared,addr=1",
+        "virtio-rng-pci,bus=shared,addr=2",
+    ),
+)
+_WITH_DEVICES = Shape(
+    machine_options=("iommu=smmuv3",),
+    devices=_ASSIGNABLE,
+    drives=("64M", "64M", "64M"),
+    modules=("vfio-pci", "vfio_iommu_type1"),
+)
+
 # Hosts for the tests alone that need a property (tests/properties.py) which none of the above has.
 SPECIAL_SHAPES = {
     "el2": Shape(
         cpu="neoverse-n2", kernel="newest", qemu="newest", append=("kvm-arm.mode=nested",)
     ),
-    "vfio_group": Shape(
-        machine_options=("iommu=smmuv3",),
-        devices=("edu",),
-        modules=("vfio-pci", "vfio_iommu_type1"),
-    ),
+    "vfio_group": _WITH_DEVICES,
+}
+#: Hosts that are asked for by name (--shape), with devices to be assigned to guests.
+NAMED_SHAPES = {
+    "devices-gicv3": _WITH_DEVICES,
+    "devices-gicv3-newest": replace(_WITH_DEVICES, kernel="newest"),
+    "devices-gicv2": replace(_WITH_DEVICES, cpu="cortex-a57", gic=2),
 }
 #: The hosts for tests about the binding alone: each kernel and each GIC.
 BINDING_SHAPES = (TEST_SHAPES[0], TEST_SHAPES[3], TEST_SHAPES[5])

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from tests.lab import cache, cross, emulators, kernels, snapshots
 from tests.lab.boot import parts
 from tests.lab.errors import LabError
-from tests.lab.shapes import ALL_SHAPES
+from tests.lab.shapes import ALL_SHAPES, NAMED_SHAPES, Shape
 
 # What has to be there, and the Debian package that brings it.
 _PROGRAMS = (
@@ -38,6 +39,12 @@ def _size(count: int) -> str:
     return f"{count / (1 << 20):8.0f} MiB"
 
 
+def _in_words(shape: Shape) -> str:
+    bare = replace(shape, devices=(), drives=(), modules=())
+    kinds = [device.partition(",")[0] for device in shape.devices]
+    return f"{bare}: {', '.join(kinds)}; {len(shape.drives)} drives"
+
+
 def listing() -> str:
     """The shapes of the test suite, the kernels there are, and what is cached."""
     series: dict[str, str] = {}
@@ -57,6 +64,9 @@ def listing() -> str:
             name = snapshots.key(shape, parts(shape), emulators.find(shape.qemu))
             path = cached.pop(name, None)
         lines.append(f"  {shape!s:36} {_size(snapshots.allocated(path)) if path else state}")
+    lines += ["", "Hosts by name (--shape), with devices for guests; they boot cold:"]
+    lines += [f"  {name:22} {_in_words(shape)}" for name, shape in NAMED_SHAPES.items()]
+    lines += ["", "Snapshots of other shapes:"] * bool(cached)
     lines += [f"  another shape's {_size(snapshots.allocated(path))}" for path in cached.values()]
     lines += ["", f"In {cache.root()} (PYKVM_LAB_CACHE moves it):"]
     for folder in sorted(path for path in cache.root().iterdir() if path.is_dir()):

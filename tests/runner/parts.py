@@ -41,6 +41,7 @@ _REPEATED = {
     "packages": "--package",
     "devices": "--device",
     "disks": "--disk",
+    "drives": "--drive",
 }
 
 

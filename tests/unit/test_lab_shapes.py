@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import snapshots
+from tests.lab import cli, scratch, snapshots
 from tests.lab.boot import Parts
 from tests.lab.emulators import Emulator
 from tests.lab.errors import UsageError
 from tests.lab.kernels import kernels_in
 from tests.lab.machine import BootFiles, Memory, arguments
-from tests.lab.shapes import TEST_SHAPES, Shape
+from tests.lab.shapes import NAMED_SHAPES, TEST_SHAPES, Shape
 from tests.lab.sources import mirror_in
 
 FILES = BootFiles(Path("/k/Image"), Path("/k/initrd"))
@@ -33,6 +33,7 @@ QEMU = Emulator(("qemu",), "one")
         {"memory": "lots"},
         {"memory": "64M"},
         {"icount": True},
+        {"drives": ("some",)},
     ],
 )
 def test_impossible_shapes_are_refused(wrong: dict[str, object]) -> None:
@@ -64,6 +65,35 @@ def test_what_a_snapshot_cannot_hold_boots_cold() -> None:
     assert Shape(icount=True, smp=1).boots_cold
     assert Shape(disks=(Path("disk"),)).boots_cold
     assert Shape(devices=("edu",)).boots_cold
+    assert Shape(drives=("16M",)).boots_cold
+
+
+def test_named_hosts_have_a_drive_for_each_disk_and_an_smmu() -> None:
+    for shape in NAMED_SHAPES.values():
+        wanted = [
+            word for device in shape.devices for word in device.split(",") if "drive=" in word
+        ]
+        assert wanted == [f"drive=drive{number}" for number in range(len(shape.drives))]
+        words = " ".join(arguments(shape, FILES, None, [Path("/w/a"), Path("/w/b"), Path("/w/c")]))
+        assert "iommu=smmuv3" in words
+        assert "-drive file=/w/c,format=raw,if=none,id=drive2" in words
+
+
+def test_a_named_host_can_be_changed() -> None:
+    words = ["run", "--shape", "devices-gicv3", "--kernel", "newest", "--device", "nvme", "--", "x"]
+    shape = cli._shape(cli._parser().parse_args(words))
+    named = NAMED_SHAPES["devices-gicv3"]
+    assert shape == replace(named, kernel="newest", devices=(*named.devices, "nvme"))
+
+
+def test_each_sector_of_a_scratch_disk_says_its_number(tmp_path: Path) -> None:
+    [path] = scratch.make(tmp_path, ["3M"])
+    data = path.read_bytes()
+    assert len(data) == 3 << 20
+    assert data == scratch.contents(0, 3 << 20)
+    for sector in (0, 1, 6143):
+        assert data[512 * sector :].startswith(b"sector %08x\n" % sector)
+    assert scratch.contents(2 << 20, 512) == data[2 << 20 :][:512]
 
 
 def test_max_computes_pointer_authentication_the_quick_way() -> None:
