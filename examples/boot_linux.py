@@ -15,7 +15,7 @@ import sys
 from contextlib import ExitStack
 
 from minivmm import devicetree, gic, image, layout, options
-from minivmm.bus import Bus, Device
+from minivmm.bus import Bus
 from minivmm.cpus import Cpus
 from minivmm.devicetree import Board
 from minivmm.endings import BadInput, Ending, Outcome
@@ -93,7 +93,7 @@ def live(
             cpus.init_pmus()
 
         # 4. Devices: each gets its line, and its place on the bus.
-        bus = Bus(strict=given.strict)
+        bus = Bus(vm, strict=given.strict, counting=bool(given.stats))
         for claimed in (("memory", ram.start, ram.size), *controller.frames):
             bus.keep_clear(*claimed)
         uart_line = LevelIrqfd(vm, layout.UART_INTID, loop)
@@ -129,16 +129,15 @@ def live(
         # 6. It runs: vCPUs in their threads, everything else here.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _: outcome.end(Ending(128 + number)))
-        front: Device = bus
         if given.stats:
             lines = {"UART": uart_line.line, "RTC": rtc_line.line}
             stages = {"Python and imports": STARTED, "set-up": seconds_since_start()}
-            front = stats = Stats(bus, slots.transports, lines, stages)
+            stats = Stats(bus, slots.transports, lines, stages)
             undo.callback(stats.close)
             if given.stats == "live":
                 stats.show_live()
         undo.callback(cpus.stop)
-        cpus.start(placed.entry, placed.tree, front, outcome)
+        cpus.start(placed.entry, placed.tree, bus, loop, outcome)
         loop.run()
 
     if outcome.failure:

@@ -3,14 +3,17 @@
 
 ``layout``      where everything is in the guest's address space
 ``options``     the command line
-``errors``      how a run can end
+``endings``     how a run can end
 ``ram``         the guest's memory, with every access checked
 ``image``       kernels, initrds, and where they go
 ``devicetree``  what the guest is told of its machine
 ``gic``         the interrupt controller
 ``lines``       interrupt lines: what devices know as ``signal()`` and ``set_level()``
-``bus``         loads and stores that leave the guest, and the device that each is for
-``cpus``        vCPUs, and the loop that runs each of them
+``bus``         the addresses that devices serve, and what comes to nobody
+``cpus``        vCPUs, each in a thread, and what their ends mean
 ``events``      descriptors that are waited for, and who hears of them
-``pl011``       a serial port
+``terminal``    what is typed, and what is shown
+``pl011``, ``uart16550``, ``pl031``  serial ports and a clock
+``virtio``      disks, network cards, sockets, random numbers, a console
+``stats``       what left the guest, interrupts and requests
 """

@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads and stores that leave the guest, and the device that each is for."""
+"""Loads and stores that leave the guest, and the device that each is for.
+
+A device is an MMIO range of the VM: pykvm's run loop finds it and calls it, in the vCPU's thread.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from minivmm.endings import BadInput
+from pykvm import VM
+
+_Read = Callable[[int, int], int]
+_Write = Callable[[int, int, int], object]
+#: "load" or "store", and the address.
+Access = tuple[str, int]
+ELSEWHERE = 2**64
 
 
 class Device(Protocol):
     """What answers loads and stores. ``offset`` counts from the device's first byte.
 
-    Called by any vCPU's thread, several at once. ``value`` fits ``size``, 1, 2, 4 or 8 bytes;
-    what is read may be wider, and is cut.
+    Called by any vCPU's thread, several at once. ``value`` fits ``size``, 1, 2, 4 or 8 bytes. What
+    is read fits 4 bytes, or 8 where that is the size; narrower loads get its low bytes.
     """
 
     def read(self, offset: int, size: int) -> int: ...
@@ -22,11 +32,10 @@ class Device(Protocol):
     def write(self, offset: int, size: int, value: int) -> None: ...
 
 
-class Range(NamedTuple):
+class Claim(NamedTuple):
     name: str
     start: int
     end: int
-    device: Device
 
 
 class Unclaimed(Exception):
@@ -34,56 +43,66 @@ class Unclaimed(Exception):
 
 
 class Bus:
-    """Device by address. Where there is none, loads give zero and stores vanish, counted."""
+    """Who is where. Where nobody is, loads give zero and stores vanish, counted.
 
-    def __init__(self, *, strict: bool = False) -> None:
-        self._strict = strict
-        self._ranges: list[Range] = []
-        self._claimed: dict[str, tuple[int, int]] = {}
-        #: By the page, since no two devices share an address but some share a page.
-        self._pages: dict[int, list[Range]] = {}
-        self.unclaimed: Counter[str] = Counter()
+    ``accesses``: how many there were of each, with ``counting`` also of those that devices served.
+    Two CPUs that count at one moment may lose one of many.
+    """
+
+    def __init__(self, vm: VM, *, strict: bool = False, counting: bool = False) -> None:
+        self._vm = vm
+        self._strict, self._counting = strict, counting
+        self._claims: list[Claim] = []
+        self.accesses: Counter[Access] = Counter()
 
     def keep_clear(self, name: str, start: int, size: int) -> None:
         """What KVM itself serves: memory, the interrupt controller."""
-        self._claim(name, start, start + size)
-
-    def _claim(self, name: str, start: int, end: int) -> None:
-        for other, (first, last) in self._claimed.items():
-            if start < last and first < end:
+        for other, first, end in self._claims:
+            if start < end and first < start + size:
                 raise BadInput(f"{name} at {start:#x} overlaps {other} at {first:#x}")
-        self._claimed[name] = start, end
+        self._claims.append(Claim(name, start, start + size))
 
     def add(self, name: str, start: int, size: int, device: Device) -> None:
-        new = Range(name, start, start + size, device)
-        self._claim(name, start, start + size)
-        self._ranges.append(new)
-        for page in range(new.start >> 12, (new.end - 1 >> 12) + 1):
-            self._pages.setdefault(page, []).append(new)
+        self.keep_clear(name, start, size)
+        read: _Read = device.read
+        write: _Write = device.write
+        if self._counting:
+            read, write = self._counted(start, read, write)
+        self._vm.mmio_handler(start, size, read=by_width(read), write=write)
 
-    def __iter__(self) -> Iterator[Range]:
-        return iter(self._ranges)
+    def _counted(self, start: int, read: _Read, write: _Write) -> tuple[_Read, _Write]:
+        accesses = self.accesses
 
-    def read(self, gpa: int, size: int) -> int:
-        for _, start, end, device in self._pages.get(gpa >> 12, ()):
-            if start <= gpa and gpa + size <= end:
-                return device.read(gpa - start, size) & (1 << 8 * size) - 1
-        self._nobody("load", gpa, size)
-        return 0
+        def counting_read(offset: int, size: int) -> int:
+            accesses["load", start + offset] += 1
+            return read(offset, size)
 
-    def write(self, gpa: int, size: int, value: int) -> None:
-        for _, start, end, device in self._pages.get(gpa >> 12, ()):
-            if start <= gpa and gpa + size <= end:
-                device.write(gpa - start, size, value)
-                return
-        self._nobody("store", gpa, size)
+        def counting_write(offset: int, size: int, value: int) -> object:
+            accesses["store", start + offset] += 1
+            return write(offset, size, value)
 
-    def _nobody(self, what: str, gpa: int, size: int) -> None:
-        access = f"{what} of {size} at {gpa:#x}"
-        # A guest may sweep all addresses there are: name the first ones, count the others together.
-        if access in self.unclaimed or len(self.unclaimed) < 1000:
-            self.unclaimed[access] += 1
-        else:
-            self.unclaimed["elsewhere"] += 1
+        return counting_read, counting_write
+
+    def nobody(self, what: str, gpa: int, size: int) -> None:
+        """An access that no device answers."""
+        # A guest may sweep all addresses there are: the first ones are known, the others in all.
+        known = (what, gpa) in self.accesses or len(self.accesses) < 1000
+        self.accesses[what, gpa if known else ELSEWHERE] += 1
         if self._strict:
-            raise Unclaimed(f"{access}, where no device is")
+            raise Unclaimed(f"{what} of {size} at {gpa:#x}, where no device is")
+
+    def name(self, gpa: int) -> str:
+        """An address as people know it."""
+        for name, start, end in self._claims:
+            if start <= gpa < end:
+                return f"{name} +{gpa - start:#x}"
+        return "elsewhere" if gpa == ELSEWHERE else f"{gpa:#x}, nothing there"
+
+
+def by_width(read: _Read) -> dict[int, _Read]:
+    """Loads by their width: pykvm wants an answer that fits."""
+
+    def narrow(offset: int, size: int) -> int:
+        return read(offset, size) & (1 << 8 * size) - 1
+
+    return {1: narrow, 2: narrow, 4: read, 8: read}

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vCPUs, and the loop that runs each of them in a thread.
+"""vCPUs, each in a thread of its own, and what becomes of those exits that are no device's.
 
 The first one starts; the guest starts the others, by PSCI, which KVM serves in the kernel.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
-from minivmm.bus import Device, Unclaimed
+from minivmm.bus import Bus, Unclaimed
 from minivmm.endings import Ending, Outcome
+from minivmm.events import EventLoop
 from minivmm.layout import PMU_INTID
 from pykvm import (
     VM,
     Cap,
+    Exit,
     Interrupted,
     KvmError,
     MmioRead,
@@ -25,12 +27,11 @@ from pykvm import (
     SystemEventType,
     Vcpu,
     VcpuFeature,
+    VcpuThread,
 )
 
 #: PSTATE at the kernel's entry: EL1 with its own stack, all interrupts masked.
 _EL1H_MASKED = 0x3C5
-#: Seconds for a vCPU's thread to end.
-_PATIENCE = 5
 _AFFINITY = 0xFF_00FF_FFFF
 
 
@@ -46,8 +47,7 @@ class Cpus:
             vm.enable_arm_system_suspend()
         self._features = [VcpuFeature.PSCI_0_2, *features]
         self._vcpus = [vm.create_vcpu(number) for number in range(count)]
-        self._threads: list[threading.Thread] = []
-        self._stopping = False
+        self._threads: list[VcpuThread] = []
         for number, vcpu in enumerate(self._vcpus):
             self._init(vcpu, asleep=number > 0)
 
@@ -72,79 +72,79 @@ class Cpus:
         """How the guest addresses each CPU: the affinity fields of its MPIDR_EL1."""
         return [vcpu.get_one_reg("mpidr_el1") & _AFFINITY for vcpu in self._vcpus]
 
-    def start(self, entry: int, tree: int, bus: Device, outcome: Outcome) -> None:
-        """The first CPU at ``entry``, with x0 = ``tree``, and the boot protocol's zeros."""
+    def start(self, entry: int, tree: int, bus: Bus, loop: EventLoop, outcome: Outcome) -> None:
+        """The first CPU at ``entry``, with x0 = ``tree``, and the boot protocol's zeros.
+
+        ``loop`` waits for their ends, and ``outcome`` hears of them.
+        """
         first = self._vcpus[0]
         first.set_one_reg("pc", entry)
         first.set_one_reg("pstate", _EL1H_MASKED)
         for number in range(4):
             first.set_one_reg(f"x{number}", tree if number == 0 else 0)
+        self._outcome = outcome
         for vcpu in self._vcpus:
-            # A daemon: one that waits for a stdout that nobody reads must not hold up the end.
-            thread = threading.Thread(
-                target=self._run,
-                args=(vcpu, bus, outcome),
-                name=f"vCPU {vcpu.vcpu_id}",
-                daemon=True,
-            )
-            thread.start()
+            thread = VcpuThread(vcpu, partial(self._left, vcpu, bus))
             self._threads.append(thread)
+            loop.watch(thread, partial(self._conclude, thread.vcpu, thread.join))
 
-    def _run(self, vcpu: Vcpu, bus: Device, outcome: Outcome) -> None:
-        try:
-            ending, why = self._until_the_end(vcpu, bus)
-        except Unclaimed as access:
-            ending, why = Ending.CRASH, f"--strict: {access}, pc {_pc(vcpu)}"
-        except KvmError as refusal:
-            ending, why = Ending.CRASH, f"vCPU {vcpu.vcpu_id} at pc {_pc(vcpu)}: {refusal}"
-        except BaseException as failure:
-            outcome.fail(failure)
-            return
-        if ending is not None:
-            outcome.end(ending, why)
+    def _left(self, vcpu: Vcpu, bus: Bus, why: Exit) -> Exit | None:
+        """The guest was left, and no device is meant. None: it goes on; else it has come to an end.
 
-    def _until_the_end(self, vcpu: Vcpu, bus: Device) -> tuple[Ending | None, str]:
-        """The loop. An interrupted vCPU goes on, unless all of them are to stop."""
-        run, reply, load, store = vcpu.run, vcpu.mmio_reply, bus.read, bus.write
-        while True:
-            match run():
-                case MmioWrite(gpa, data):
-                    store(gpa, len(data), int.from_bytes(data, "little"))
-                case MmioRead(gpa, size):
-                    reply(load(gpa, size))
-                case Interrupted():
-                    if self._stopping:
-                        return None, ""
-                case SystemEvent(SystemEventType.SUSPEND):
-                    self._sleep(vcpu)
-                case SystemEvent(SystemEventType.SHUTDOWN):
-                    return Ending.POWER_OFF, "the guest is off"
-                case SystemEvent(SystemEventType.RESET):
-                    return Ending.RESET, "the guest wants a reset"
-                case other:
-                    return Ending.CRASH, f"vCPU {vcpu.vcpu_id} at pc {_pc(vcpu)}: {other}"
+        A suspended system is its last CPU, which waits for something to wake for.
+        """
+        match why:
+            case MmioWrite(gpa, data):
+                bus.nobody("store", gpa, len(data))
+            case MmioRead(gpa, size):
+                bus.nobody("load", gpa, size)
+                vcpu.mmio_reply(0)
+            case SystemEvent(SystemEventType.SUSPEND):
+                vcpu.set_mp_state(MpState.SUSPENDED)
+            case SystemEvent(SystemEventType.WAKEUP):
+                self._wake(vcpu)
+            case Interrupted():
+                pass
+            case _:
+                return why
+        return None
 
-    def _sleep(self, vcpu: Vcpu) -> None:
-        """Suspends the system: its last CPU waits for something to wake for, then starts again
-        where the guest wants it to."""
+    def _wake(self, vcpu: Vcpu) -> None:
+        """As from power-on, where the guest wanted to be woken when it suspended the system."""
         entry, context = vcpu.get_one_reg("x1"), vcpu.get_one_reg("x2")
-        vcpu.set_mp_state(MpState.SUSPENDED)
-        while not self._stopping:
-            match vcpu.run():
-                case SystemEvent(SystemEventType.WAKEUP):
-                    break
         self._init(vcpu)
         vcpu.set_one_reg("pstate", _EL1H_MASKED)
         vcpu.set_one_reg("pc", entry)
         vcpu.set_one_reg("x0", context)
 
+    def _conclude(self, vcpu: Vcpu, last_exit: Callable[[], Exit | None]) -> None:
+        """What the end of a vCPU's thread means for the machine."""
+        end = self._outcome.end
+        try:
+            last = last_exit()
+        except TimeoutError:
+            return  # it waits for a stdout that nobody reads; the thread is a daemon
+        except Unclaimed as access:
+            end(Ending.CRASH, f"--strict: {access}, pc {_pc(vcpu)}")
+        except KvmError as refusal:
+            end(Ending.CRASH, f"vCPU {vcpu.vcpu_id} at pc {_pc(vcpu)}: {refusal}")
+        except Exception as failure:
+            self._outcome.fail(failure)
+        else:
+            match last:
+                case Interrupted():
+                    pass
+                case SystemEvent(SystemEventType.SHUTDOWN):
+                    end(Ending.POWER_OFF, "the guest is off")
+                case SystemEvent(SystemEventType.RESET):
+                    end(Ending.RESET, "the guest wants a reset")
+                case other:
+                    end(Ending.CRASH, f"vCPU {vcpu.vcpu_id} at pc {_pc(vcpu)}: {other}")
+
     def stop(self) -> None:
         """Every vCPU leaves the guest, and its thread ends."""
-        self._stopping = True
-        for vcpu, thread in zip(self._vcpus, self._threads, strict=False):
-            if thread.is_alive():
-                vcpu.kick()
-            thread.join(_PATIENCE)
+        for thread in self._threads:
+            self._conclude(thread.vcpu, thread.stop)
 
 
 def _pc(vcpu: Vcpu) -> str:

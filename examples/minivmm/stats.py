@@ -29,10 +29,7 @@ def seconds_since_start() -> float:
 
 
 class Stats:
-    """Stands before the bus and counts. Two CPUs that count at one moment may lose one of many.
-
-    ``stages``: what was reached when, in seconds since the start of the process.
-    """
+    """``stages``: what was reached when, in seconds since the start of the process."""
 
     def __init__(
         self,
@@ -44,22 +41,9 @@ class Stats:
         self._bus = bus
         self._stages = stages
         self._transports, self._lines = transports, lines
-        self._accesses: Counter[tuple[str, int]] = Counter()
         self._start = time.monotonic()
         self._done = threading.Event()
         self._viewer: threading.Thread | None = None
-
-    # In the place of the bus -------------------------------------------------------------------
-
-    def read(self, gpa: int, size: int) -> int:
-        self._accesses["load", gpa] += 1
-        return self._bus.read(gpa, size)
-
-    def write(self, gpa: int, size: int, value: int) -> None:
-        self._accesses["store", gpa] += 1
-        self._bus.write(gpa, size, value)
-
-    # Showing -----------------------------------------------------------------------------------
 
     def show_live(self) -> None:
         """From now on, each second, on stderr."""
@@ -91,20 +75,14 @@ class Stats:
 
     def _exits(self) -> Any:
         table = _table(f"left the guest, in {time.monotonic() - self._start:.1f} s", "access")
-        accesses = Counter(self._accesses.copy())
+        accesses = Counter(self._bus.accesses.copy())
         for (kind, gpa), count in accesses.most_common(_MOST_ROWS):
-            table.add_row(f"{kind} {self._name(gpa)}", f"{count:,}")
+            table.add_row(f"{kind} {self._bus.name(gpa)}", f"{count:,}")
         rest = accesses.total() - sum(count for _, count in accesses.most_common(_MOST_ROWS))
         if rest:
             table.add_row("elsewhere", f"{rest:,}")
         table.add_row("in all", f"{accesses.total():,}")
         return table
-
-    def _name(self, gpa: int) -> str:
-        for name, start, end, _ in self._bus:
-            if start <= gpa < end:
-                return f"{name} +{gpa - start:#x}"
-        return f"{gpa:#x}, nothing there"
 
     def _devices(self) -> Any:
         table = _table("devices", "device")

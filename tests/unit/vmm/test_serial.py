@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import pytest
 from minivmm import pl011
-from minivmm.bus import Bus, Unclaimed
+from minivmm.bus import ELSEWHERE, Unclaimed
 from minivmm.endings import BadInput
 from minivmm.pl011 import DR, FR, ICR, ID, IMSC, MIS, RIS, Pl011
 from minivmm.pl031 import Pl031
 from minivmm.uart16550 import Reg, Uart16550
 
+from tests.unit.vmm.accesses import Accesses
 from tests.unit.vmm.fakes import FakeLevel
 
 
@@ -70,34 +71,49 @@ def test_registers_keep_only_their_bits() -> None:
 
 
 def test_the_bus_finds_who_is_meant() -> None:
-    bus = Bus()
+    accesses = Accesses()
     uart, _, sent = make()
-    bus.add("one", 0x1000, 0x200, uart)
-    bus.add("two", 0x1200, 0x200, Pl011(FakeLevel(), lambda _: None))
-    bus.write(0x1000, 1, ord("x"))
-    bus.write(0x1200, 1, ord("y"))
+    accesses.bus.add("one", 0x1000, 0x200, uart)
+    accesses.bus.add("two", 0x1200, 0x200, Pl011(FakeLevel(), lambda _: None))
+    accesses.store(0x1000, 1, ord("x"))
+    accesses.store(0x1200, 1, ord("y"))
     assert sent == b"x"
-    assert bus.read(0x1018, 1) == 0x90
-    assert bus.read(0x3000, 4) == 0
-    bus.write(0x11FC, 8, 5)  # across the end: nobody's
-    assert dict(bus.unclaimed) == {"load of 4 at 0x3000": 1, "store of 8 at 0x11fc": 1}
+    assert accesses.load(0x1018, 1) == 0x90
+    assert accesses.load(0x3000, 4) == 0
+    accesses.store(0x11FC, 8, 5)  # across the end: nobody's
+    assert accesses.bus.accesses == {("load", 0x3000): 1, ("store", 0x11FC): 1}
+
+
+def test_accesses_are_counted_by_who_is_meant() -> None:
+    accesses = Accesses(counting=True)
+    accesses.bus.add("uart", 0x1000, 0x200, make()[0])
+    accesses.bus.keep_clear("memory", 0x4000, 0x1000)
+    for _ in range(3):
+        accesses.store(0x1000, 1, ord("x"))
+    assert accesses.load(0x1018, 2) == 0x90
+    accesses.load(0x3000, 4)
+    counted = accesses.bus.accesses
+    assert counted == {("store", 0x1000): 3, ("load", 0x1018): 1, ("load", 0x3000): 1}
+    names = [accesses.bus.name(gpa) for _, gpa in counted]
+    assert names == ["uart +0x0", "uart +0x18", "0x3000, nothing there"]
 
 
 def test_a_sweep_over_all_addresses_is_counted_in_little_memory() -> None:
-    bus = Bus()
+    accesses = Accesses()
     for number in range(3000):
-        bus.read(number * 8, 8)
-    assert len(bus.unclaimed) <= 1001
-    assert bus.unclaimed.total() == 3000
+        accesses.load(number * 8, 8)
+    assert len(accesses.bus.accesses) <= 1001
+    assert accesses.bus.accesses.total() == 3000
+    assert accesses.bus.name(ELSEWHERE) == "elsewhere"
 
 
 def test_strict_and_overlap() -> None:
-    bus = Bus(strict=True)
-    bus.add("uart", 0x1000, 0x1000, make()[0])
+    accesses = Accesses(strict=True)
+    accesses.bus.add("uart", 0x1000, 0x1000, make()[0])
     with pytest.raises(Unclaimed, match="load of 4 at 0x2000"):
-        bus.read(0x2000, 4)
+        accesses.load(0x2000, 4)
     with pytest.raises(BadInput, match="other at 0x1f00 overlaps uart at 0x1000"):
-        bus.add("other", 0x1F00, 0x1000, make()[0])
+        accesses.bus.add("other", 0x1F00, 0x1000, make()[0])
 
 
 def make_16550() -> tuple[Uart16550, FakeLevel, bytearray]:
