@@ -290,6 +290,12 @@ _HINTS: dict[tuple[str, int], str] = {
     ("mmap file", e.EACCES): (
         "The file must be open for reading, and for writing too unless the memory is private."
     ),
+    ("mmap device", e.EINVAL): (
+        "The driver maps nothing there. Of VFIO: only regions with the flag MMAP, within their "
+        "size, or the areas that their capability SPARSE_MMAP names; a region that is smaller than "
+        "the host's page cannot be mapped, its registers are read and written one by one."
+    ),
+    ("mmap device", e.ENODEV): "What is behind this descriptor cannot be mapped at all.",
     ("mmap hugetlb", e.ENOMEM): (
         "The host has too few huge pages reserved: see HugePages_Free in /proc/meminfo, and raise "
         "/proc/sys/vm/nr_hugepages."

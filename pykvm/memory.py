@@ -26,7 +26,7 @@ class GuestMemory(Scalars, Closing):
     """One mapping of host memory that guests can be given.
 
     By default private and anonymous, zeroed, aligned to 2 MiB, and read as zeros by a forked child.
-    :meth:`memfd` and :meth:`file` make shared ones. Offsets and sizes are bytes; every access is
+    :meth:`memfd` and :meth:`file` make shared ones, :meth:`device` one of registers. Offsets and sizes are bytes; every access is
     checked against the mapping's end.
 
     A running guest sees and makes changes at any moment: what :meth:`read`, :meth:`write` and views
@@ -107,12 +107,7 @@ class GuestMemory(Scalars, Closing):
         touching what lies beyond would kill the process with SIGBUS, as will truncating it later.
         Errors: EACCES the file is not open for reading and (unless ``private``) writing.
         """
-        size = check_size(size)
-        offset = check_int("offset", offset, 0, _LARGEST)
-        if offset % mmap.PAGESIZE:
-            raise ValueError(
-                f"offset {offset:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}"
-            )
+        size, offset = check_size(size), _check_offset(offset)
         fd = duplicate(given)
         try:
             there = os.fstat(fd).st_size
@@ -122,6 +117,24 @@ class GuestMemory(Scalars, Closing):
                 )
             flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
             return cls._of_file(fd, size, offset, flags, "file")
+        finally:
+            os.close(fd)
+
+    @classmethod
+    def device(cls, given: int | HasFileno, offset: int, size: int) -> GuestMemory:
+        """``size`` bytes of registers that a driver lets this process map, such as a VFIO region.
+
+        ``offset`` says where, in the driver's own terms (VFIO: the region's offset). In a slot
+        (:meth:`VM.add_memory`, without ``log_dirty``) they are the guest's: its accesses reach the
+        device and no exit happens. From the host, use :meth:`load` and :meth:`store` alone: they
+        are one access each, whereas :meth:`read`, :meth:`write` and views copy in whatever widths
+        the C library likes, which a register may answer with SIGBUS.
+        Errors: EINVAL nothing there that may be mapped, ENODEV the driver maps nothing, EACCES.
+        """
+        size, offset = check_size(size), _check_offset(offset)
+        fd = duplicate(given)
+        try:
+            return cls._of_file(fd, size, offset, mmap.MAP_SHARED, "device")
         finally:
             os.close(fd)
 
@@ -234,3 +247,12 @@ def check_size(size: int) -> int:
     if size % mmap.PAGESIZE:
         raise ValueError(f"size {size:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}")
     return size
+
+
+def _check_offset(offset: int) -> int:
+    offset = check_int("offset", offset, 0, _LARGEST)
+    if offset % mmap.PAGESIZE:
+        raise ValueError(
+            f"offset {offset:#x} is no multiple of the host's page, {mmap.PAGESIZE:#x}"
+        )
+    return offset

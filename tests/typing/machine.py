@@ -101,6 +101,8 @@ def memory(vm: VM) -> None:
     plain = GuestMemory(2 << 20, huge_pages=True)
     shared: GuestMemory = GuestMemory.memfd(2 << 20, hugetlb=False)
     of_file: GuestMemory = GuestMemory.file(5, 4096, offset=0, private=True)
+    registers: GuestMemory = GuestMemory.device(5, 1 << 40, 4096)
+    registers.close()
     data: bytes = plain.read(0, 4)
     plain.write(0, data)
     plain.read_into(0, bytearray(4))

@@ -221,6 +221,28 @@ def test_an_offset_within_a_page(file: Path) -> None:
         GuestMemory.file(stream, PAGE, offset=16)
 
 
+def test_registers_of_a_device() -> None:
+    """/dev/zero is a driver that maps what it is asked for."""
+    with unchanged(), open("/dev/zero", "r+b", buffering=0) as zero:
+        memory = GuestMemory.device(zero, 2 * PAGE, SIZE)
+        assert (memory.size, memory.load(8, 4)) == (SIZE, 0)
+        memory.store(8, 4, 0x1234_5678)
+        assert memory.load(8, 4) == 0x1234_5678
+        assert repr(memory) == f"<GuestMemory device {SIZE:#x} bytes>"
+        memory.close()
+
+
+def test_what_no_driver_maps(tmp_path: Path) -> None:
+    with open("/dev/null", "r+b", buffering=0) as null, unchanged():
+        with pytest.raises(
+            KvmError, match=r"mmap device\(size=0x\w+, offset=\d+\).*ENODEV.*at all"
+        ):
+            GuestMemory.device(null, PAGE, SIZE)
+        for offset, size in (1, PAGE), (0, 1):
+            with pytest.raises(ValueError, match="no multiple of the host's page"):
+                GuestMemory.device(null, offset, size)
+
+
 def _huge_pages() -> tuple[int, int]:
     """Free ones, and bytes of each."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
