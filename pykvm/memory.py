@@ -26,8 +26,8 @@ class GuestMemory(Scalars, Closing):
     """One mapping of host memory that guests can be given.
 
     By default private and anonymous, zeroed, aligned to 2 MiB, and read as zeros by a forked child.
-    :meth:`memfd` and :meth:`file` make shared ones, :meth:`device` one of registers. Offsets and sizes are bytes; every access is
-    checked against the mapping's end.
+    :meth:`memfd` and :meth:`file` make shared ones, :meth:`device` one of registers. Offsets and
+    sizes are bytes; every access is checked against the mapping's end.
 
     A running guest sees and makes changes at any moment: what :meth:`read`, :meth:`write` and views
     move races with it by nature, and more than one byte may be torn. :meth:`load` and :meth:`store`
