@@ -42,7 +42,7 @@ class Failure:
 
     def __str__(self) -> str:
         fact = self.fact
-        where = f"cdefs/{fact.file}: {fact}"
+        where = f"{fact.file}: {fact}"
         if self.theirs is None:
             major, minor = fact.since
             arm64 = " arm64" if fact.arm64_only else ""
@@ -65,8 +65,11 @@ class Comparison:
     failures: list[Failure] = field(default_factory=list)
 
 
-def compare(facts: Iterable[Fact], headers: Headers) -> Comparison:
-    """Holds every fact against the headers; raises OracleError if they cannot be read at all."""
+def compare(facts: Iterable[Fact], headers: Headers, includes: str = "") -> Comparison:
+    """Holds every fact against the headers; raises OracleError if they cannot be read at all.
+
+    ``includes``: lines for headers other than KVM's.
+    """
     result = Comparison(headers)
     wanted = {}
     for number, fact in enumerate(facts):
@@ -74,12 +77,12 @@ def compare(facts: Iterable[Fact], headers: Headers) -> Comparison:
             wanted[number] = fact
         else:
             result.absent.append(fact)
-    output, errors = _compile(wanted, headers)
+    output, errors = _compile(wanted, headers, includes)
     while errors:
         # What the headers do not have is a finding; the rest is still to be compared.
         for number, words in errors.items():
             result.failures.append(Failure(wanted.pop(number), headers, None, words))
-        output, errors = _compile(wanted, headers)
+        output, errors = _compile(wanted, headers, includes)
     theirs = {int(number): int(value) % _MODULO for number, value in _FOUND.findall(output)}
     for number, fact in wanted.items():
         if number in theirs:
@@ -114,9 +117,9 @@ def gcc(headers: Headers, source: str, *options: str) -> subprocess.CompletedPro
         ) from None
 
 
-def program(facts: Mapping[int, Fact], headers: Headers) -> str:
+def program(facts: Mapping[int, Fact], headers: Headers, includes: str = "") -> str:
     """C that computes every fact from the headers."""
-    lines = [_PRELUDE]
+    lines = [includes + _PRELUDE]
     for number, fact in facts.items():
         # The compiler's complaints then name the fact instead of a line.
         text = f'#line {number} "fact"\nFACT({number}, {fact.theirs})'
@@ -137,9 +140,11 @@ def _can_be_asked(fact: Fact, headers: Headers) -> bool:
     return fact.kind in (Kind.CONSTANT, Kind.REQUEST) or not _is_younger(fact, headers)
 
 
-def _compile(facts: Mapping[int, Fact], headers: Headers) -> tuple[str, dict[int, str]]:
+def _compile(
+    facts: Mapping[int, Fact], headers: Headers, includes: str
+) -> tuple[str, dict[int, str]]:
     """The compiler's output, or what it has against which fact."""
-    done = gcc(headers, program(facts, headers), "-S", "-o", "-")
+    done = gcc(headers, program(facts, headers, includes), "-S", "-o", "-")
     if done.returncode == 0:
         return done.stdout, {}
     errors = {int(number): words for number, words in reversed(_ERROR.findall(done.stderr))}

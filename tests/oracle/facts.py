@@ -86,7 +86,7 @@ def _check_known(
 def _fact(kind: Kind, name: str, ours: int, theirs: str, notes: list[Name]) -> Fact:
     since = max(note.since for note in notes)
     arm64_only = any(note.arm64_only for note in notes)
-    return Fact(kind, name, ours, theirs, since, arm64_only, notes[0].file)
+    return Fact(kind, name, ours, theirs, since, arm64_only, f"cdefs/{notes[0].file}")
 
 
 def _struct_facts(ffi: Any, name: str, notes: dict[str, Name]) -> Iterator[Fact]:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device of this host, given to the guest."""
