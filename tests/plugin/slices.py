@@ -19,6 +19,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--generations", type=int, default=2, metavar="N",
         help="processes that each test of migration hands its machine through; 2 by default",
     )  # fmt: skip
+    parser.addoption(
+        "--hostile-cases", type=int, default=1500, metavar="N",
+        help="guests that each device survives in each test of hostile ones; 1500 by default",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def hostile_cases(request: pytest.FixtureRequest) -> int:
+    """How many hostile guests a device is to survive."""
+    return int(request.config.getoption("hostile_cases"))
 
 
 @pytest.fixture

@@ -95,7 +95,13 @@ def main() -> int:
     every = parts.checks() + parts.wheels() + parts.on_this_machine()
     if options.emulated or not parts.is_arm64_host():
         every += parts.on_emulated_hosts() + parts.soak() + parts.migrate() + parts.mutants()
-        every += parts.kicks() + parts.free_threaded() + parts.bench() + parts.linux_guests()
+        every += (
+            parts.kicks()
+            + parts.hostile()
+            + parts.free_threaded()
+            + parts.bench()
+            + parts.linux_guests()
+        )
     chosen = _chosen(every, ["*"] if options.all else options.part)
     if options.list:
         listed = every if not options.part else chosen

@@ -120,6 +120,12 @@ def kicks() -> list[Part]:
     ]
 
 
+def hostile() -> list[Part]:
+    """A million guests that break every rule, divided among the kinds of devices."""
+    words = ("tests/unit/vmm/test_hostile.py", "--hostile-cases", "125000", "--host", "native")
+    return [_tests("hostile", *words, by_name=True)]
+
+
 def free_threaded() -> list[Part]:
     """pykvm built for a Python without a GIL, and what it does differently there."""
     return [Part("free-threaded", (*PYTHON, "tests.freethreaded"), by_name=True)]

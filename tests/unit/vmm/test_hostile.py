@@ -1,122 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests that break every rule: no device stumbles, and each works again after a reset.
 
-Hypothesis gives bytes; ``Hostile`` reads them as what a guest does, in any order and with any
-values. After each such life a reset must bring the device back to work.
-PYKVM_HOSTILE_CASES says how many lives each device has to survive.
+Hypothesis gives bytes; ``Hostile`` (``hostile.py``) reads them as what a guest does, in any order
+and with any values. After each such life a reset must bring the device back to work.
+``--hostile-cases`` says how many lives each device has to survive.
 """
 
 from __future__ import annotations
 
-import os
+import struct
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from minivmm.endings import GuestFault
 from minivmm.events import EventLoop
 from minivmm.pl011 import Pl011
 from minivmm.pl031 import Pl031
+from minivmm.ram import Ram
 from minivmm.uart16550 import Uart16550
+from minivmm.virtio import vhost
 from minivmm.virtio.blk import Blk
-from minivmm.virtio.console import Console
+from minivmm.virtio.console import TRANSMIT, Console
 from minivmm.virtio.device import Device
 from minivmm.virtio.disk import Disk
 from minivmm.virtio.net import Net
 from minivmm.virtio.rng import Rng
-from minivmm.virtio.transport import DRIVER_OK, FEATURES_OK, Reg
+from minivmm.virtio.transport import Reg
+from minivmm.virtio.vsock import Vsock
 
+from pykvm import EventFd, GuestMemory
 from tests.unit.vmm.accesses import Accesses
-from tests.unit.vmm.driver import RINGS, SIZE, START, Driver
+from tests.unit.vmm.driver import SIZE, START, Driver
 from tests.unit.vmm.fakes import FakeLevel, FakeTap
+from tests.unit.vmm.hostile import NUMBERS, WIDTHS, Hostile, is_broken
 
-CASES = int(os.environ.get("PYKVM_HOSTILE_CASES", "2000"))
-WIDTHS = (1, 2, 4, 8)
-REGISTERS = [value for name, value in vars(Reg).items() if name.isupper()]
-NUMBERS = (
-    0, 1, 2, 3, 4, 7, 8, 16, 64, 255, 256, 512, 0x7FFF, 0x8000, 0xFFFF, 0x1_0000, 0x7FFF_FFFF,
-    0xFFFF_FFFF, 2**63, 2**64 - 1, 2**64 - 16, START, START + SIZE - 1, START + SIZE,
-    RINGS + 0x2000,
-)  # fmt: skip
+Make = Callable[[Path], AbstractContextManager[Device]]
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-class Hostile:
-    """Bytes as the deeds of a guest. Where they end, zeros follow."""
+class Overseer(vhost.Vhost):
+    """Hears what the kernel would be told, which must only ever be of the guest's memory."""
 
-    def __init__(self, script: bytes) -> None:
-        self._script = script
-        self._at = 0
+    def __init__(self) -> None:
+        self.features = 2**64 - 1
+        self.ram: Ram
+        self._sizes: dict[int, int] = {}
+        self._backends = []
 
-    def __bool__(self) -> bool:
-        return self._at < len(self._script)
+    def over(self, ram: Ram) -> None:
+        self.ram = self._ram = ram
 
-    def byte(self) -> int:
-        self._at += 1
-        return self._script[self._at - 1] if self._at <= len(self._script) else 0
+    def _do(self, request: int, data: bytes = b"") -> None:
+        if request == vhost._SET_MEM_TABLE:
+            region = struct.unpack("I4x4Q", data)
+            assert region == (1, self.ram.start, self.ram.size, self.ram.hva, 0)
+        elif request == vhost._SET_VRING_NUM:
+            index, size = struct.unpack("II", data)
+            assert 0 < size <= 256
+            assert size & (size - 1) == 0
+            self._sizes[index] = size
+        elif request == vhost._SET_VRING_ADDR:
+            index, _, table, used, avail, _ = struct.unpack("II4Q", data)
+            size = self._sizes[index]
+            for hva, room in (table, 16 * size), (used, 6 + 8 * size), (avail, 6 + 2 * size):
+                assert self.ram.hva <= hva
+                assert hva + room <= self.ram.hva + self.ram.size
 
-    def number(self) -> int:
-        """One that hurts, or any."""
-        kind = self.byte()
-        if kind < 2 * len(NUMBERS):
-            return NUMBERS[kind % len(NUMBERS)]
-        return int.from_bytes(bytes(self.byte() for _ in range(1 + kind % 5)), "little")
-
-    def width(self) -> int:
-        return WIDTHS[self.byte() % 4] if self.byte() % 4 == 0 else 4
-
-    def act(self, driver: Driver) -> None:
-        queue = self.byte() % 3
-        rings = driver.rings(queue)
-        match self.byte() % 13:
-            case 0:
-                offset = self.byte() * 2 if self.byte() % 2 else REGISTERS[self.byte() % 24]
-                driver.transport.read(offset, self.width())
-            case 1:
-                offset = self.byte() * 2 if self.byte() % 2 else REGISTERS[self.byte() % 24]
-                width = self.width()
-                driver.transport.write(offset, width, self.number() & (1 << 8 * width) - 1)
-            case 2 | 3 | 4:
-                gpa = self.number() if self.byte() % 2 else START + 16 * self.byte()
-                size = self.number() if self.byte() % 3 == 0 else 4 * self.byte()
-                flags, then = self.byte() % 8, self.byte() % 20
-                values = gpa % 2**64, size % 2**32, flags, then
-                driver.describe(rings[0], self.byte() % 10, *values)
-            case 5:
-                driver.poke(rings[1] + 2, "<H", self.number() & 0xFFFF)
-            case 6:
-                driver.poke(START + self.byte() * 0x41, "<I", self.number() & 0xFFFF_FFFF)
-            case 7 if queue in driver._offered:
-                driver.offer(queue, self.byte() % 12)
-                driver.set(Reg.QUEUE_NOTIFY, queue)
-            case 8:
-                driver.set_up_queue(queue)
-                driver.set(Reg.STATUS, self.byte() | FEATURES_OK | DRIVER_OK)
-            case 9 | 10 | 11 if queue in driver._offered:
-                self.almost_honest(driver, queue)
-            case _:
-                for index in driver.pokes[:3]:
-                    driver.transport.notified(index)
-                driver.pokes.clear()
-                driver.set(Reg.QUEUE_NOTIFY, queue)
-
-    def almost_honest(self, driver: Driver, queue: int) -> None:
-        """A request as a disk's driver makes it, but for what is missing or wrong."""
-        table, header, data = driver.rings(queue)[0], START + 0x8_0000, START + 0x9_0000
-        kind = (0, 1, 1, 4, 8, 11, 13, self.byte())[self.byte() % 8]
-        driver.poke(header, "<IIQ", kind, 0, self.number() % 2**64)
-        driver.poke(data, "<QII", self.number() % 2**64, self.number() % 2**32, self.byte() % 2)
-        size = (16, 512, 512, 1024, 16 << 10, self.number() % 2**32)[self.byte() % 6]
-        writes = 2 if self.byte() % 2 else 0
-        parts = [(header, 16, 0), (data, size, writes), (data + (1 << 15), 1, 2)]
-        if self.byte() % 4 == 0:
-            del parts[self.byte() % 3]
-        for number, (gpa, room, flags) in enumerate(parts):
-            more = 1 if number + 1 < len(parts) else 0
-            driver.describe(table, number, gpa, room, flags | more, number + 1)
-        driver.offer(queue, 0)
-        driver.set(Reg.QUEUE_NOTIFY, queue)
+    def close(self) -> None:
+        assert not self._backends
 
 
 @contextmanager
@@ -148,8 +105,27 @@ def a_card(_: Path) -> Iterator[Device]:
     tap.close()
 
 
+@contextmanager
+def a_card_of_the_kernel(_: Path) -> Iterator[Device]:
+    tap, loop = FakeTap(), EventLoop()
+    device = Net(tap, bytes(6), loop, Overseer())
+    yield device
+    device.close()
+    loop.close()
+    tap.close()
+
+
+@contextmanager
+def a_vsock(_: Path) -> Iterator[Device]:
+    device = Vsock(3, Overseer())
+    yield device
+    device.close()
+
+
 def life(device: Device, script: bytes) -> None:
     driver = Driver(device, size=8)
+    if isinstance(device.vhost, Overseer):
+        device.vhost.over(driver.ram)
     guest = Hostile(script)
     if guest.byte() % 8:
         driver.set_up(guest.number() & device.features | (guest.byte() & 3) << 28)
@@ -157,29 +133,100 @@ def life(device: Device, script: bytes) -> None:
         guest.act(driver)
     driver.set(Reg.STATUS, 0)
     honest = Driver(device, size=32)
+    if isinstance(device.vhost, Overseer):
+        device.vhost.over(honest.ram)
     honest.set_up()
+    assert not is_broken(honest)
     if isinstance(device, Blk):
         assert honest.request(0, [bytes(16)], [512, 1])[1][1] == b"\0"
-    else:
+    elif not device.vhost:
         honest.request(len(device.queue_sizes) - 1, [], [8])
+    honest.set(Reg.STATUS, 0)
 
 
-@pytest.mark.parametrize("make", [a_rng, a_console, a_disk, a_card])
-def test_no_guest_brings_a_device_down(make: Callable[..., object], tmp_path: Path) -> None:
-    @settings(
-        max_examples=CASES, deadline=None, database=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )  # fmt: skip
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """Where a disk's flushes cost nothing."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("make", [a_rng, a_console, a_disk, a_card, a_card_of_the_kernel, a_vsock])
+def test_no_guest_brings_a_device_down(make: Make, in_memory: Path, hostile_cases: int) -> None:
+    @settings(max_examples=hostile_cases, deadline=None, database=None, suppress_health_check=_SLOW)
     @given(st.binary(min_size=150, max_size=400))
     def lives(script: bytes) -> None:
-        with make(tmp_path / "disk") as device:  # type: ignore[attr-defined]
+        with make(in_memory / "disk") as device:
             life(device, script)
 
     lives()
 
 
-def test_no_access_brings_the_bus_down() -> None:
-    @settings(max_examples=CASES, deadline=None, database=None)
+def test_no_address_leads_out_of_memory(hostile_cases: int) -> None:
+    memory = GuestMemory(SIZE)
+    ram = Ram(START, memory)
+    sizes = st.one_of(st.sampled_from(NUMBERS), st.integers(0, 2**32 - 1))
+    gpas = st.one_of(
+        st.sampled_from(NUMBERS), st.integers(START - 64, START + SIZE + 64), st.integers(0, 2**64)
+    )
+
+    @settings(max_examples=hostile_cases, deadline=None, database=None)
+    @given(gpas, sizes)
+    def slices(gpa: int, size: int) -> None:
+        try:
+            found = ram.slice(gpa, size)
+        except GuestFault:
+            assert not START <= gpa <= gpa + size <= START + SIZE
+        else:
+            assert START <= gpa <= gpa + size <= START + SIZE
+            assert len(found) == size
+
+    slices()
+
+
+def test_a_storm_on_one_device_does_not_stop_another() -> None:
+    """A queue that is filled as fast as it is emptied, in the loop where a console works, too."""
+    loop, printed = EventLoop(), bytearray()
+    storm, calm = Driver(Rng()), Driver(Console(printed.extend))
+    storm.set_up()
+    calm.set_up()
+    served = [0]
+
+    def wire(driver: Driver, index: int) -> EventFd:
+        bell = EventFd()
+        driver.transport.device.poke = lambda _: bell.signal()
+        loop.watch(bell, partial(driver.transport.notified, index))
+        return bell
+
+    bells = wire(storm, 0), wire(calm, TRANSMIT)
+    storm.describe(storm.rings(0)[0], 0, START + 0x8_0000, 64, 2, 0)
+    fill = storm.transport.device._fill  # type: ignore[attr-defined]
+
+    def refill(chain: object) -> int:
+        served[0] += 1
+        if served[0] < 10_000:  # the guest offers the next one before this one is done
+            storm.offer(0, 0)
+        if served[0] == 100:  # in the midst of it, the other device is rung
+            calm.describe(calm.rings(TRANSMIT)[0], 0, *calm.buffer(b"still here"), 0, 0)
+            calm.offer(TRANSMIT, 0)
+            bells[1].signal()
+        if printed or served[0] == 10_000:
+            loop.stop()
+        return int(fill(chain))
+
+    storm.transport.device._fill = refill  # type: ignore[attr-defined]
+    storm.offer(0, 0)
+    bells[0].signal()
+    loop.run()
+    loop.close()
+    assert printed == b"still here"
+    assert served[0] < 200
+    for bell in bells:
+        bell.close()
+
+
+def test_no_access_brings_the_bus_down(hostile_cases: int) -> None:
+    @settings(max_examples=hostile_cases, deadline=None, database=None)
     @given(
         st.lists(
             st.tuples(
