@@ -26,6 +26,7 @@ from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
 from minivmm.stats import Stats, seconds_since_start
 from minivmm.uart16550 import Uart16550
+from minivmm.vfio.assign import assign
 from minivmm.virtio.attach import Slots
 from minivmm.virtio.wanted import Backends, attach_all
 
@@ -102,6 +103,7 @@ def live(
         rtc_line = LevelIrqfd(vm, layout.RTC_INTID, loop)
         rtc = Pl031(rtc_line, lambda seconds: loop.call_later(seconds, rtc.ring))
         bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)
+        assigned = assign(given.device, vm, bus, ram, undo)
         slots = Slots(vm, bus, ram)
         undo.callback(slots.close)
         console = attach_all(given, backends, slots, ram, loop, outcome, undo)
@@ -117,6 +119,7 @@ def live(
                 uart_address=given.uart_address,
                 has_pmu=has_pmu,
                 virtio_slots=slots.used,
+                assigned=assigned,
                 command_line=given.append,
                 initrd=placed.initrd,
                 seed=os.urandom(64),

@@ -15,6 +15,7 @@ import fdt
 from minivmm import layout
 from minivmm.gic import Gic
 from minivmm.layout import KIB
+from minivmm.vfio.assign import Assigned
 
 Value = str | Sequence[str] | int | Sequence[int] | bytes | bool
 
@@ -35,6 +36,7 @@ class Board(NamedTuple):
     has_rtc: bool = True
     has_pmu: bool = False
     virtio_slots: Sequence[int] = ()
+    assigned: Sequence[Assigned] = ()
     command_line: str = ""
     initrd: range | None = None
     seed: bytes = b""
@@ -63,6 +65,7 @@ def build(board: Board) -> bytes:
         *([_rtc()] if board.has_rtc else []),
         *([_pmu()] if board.has_pmu else []),
         *(_virtio(slot) for slot in board.virtio_slots),
+        *map(_assigned, board.assigned),
     )
     tree = fdt.FDT()
     tree.header.version, tree.header.last_comp_version = 17, 16
@@ -225,6 +228,18 @@ def _virtio(slot: int) -> fdt.Node:
             "compatible": "virtio,mmio",
             "reg": _region(address, layout.VIRTIO_SIZE),
             "interrupts": _spi(layout.VIRTIO_INTID + slot, _EDGE),
+            "dma-coherent": True,
+        },
+    )
+
+
+def _assigned(device: Assigned) -> fdt.Node:
+    return _node(
+        f"{device.kind.compatible}@{device.gpa:x}",
+        {
+            "compatible": device.kind.compatible,
+            "reg": _region(device.gpa, device.size),
+            "interrupts": _spi(device.intid, _LEVEL if device.level else _EDGE),
             "dma-coherent": True,
         },
     )

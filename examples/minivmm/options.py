@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from minivmm.endings import BadInput
 from minivmm.layout import MIB, UART
+from minivmm.vfio.assign import Wanted
 from pykvm import VcpuFeature
 
 _UNITS = {"": MIB, "K": 1 << 10, "M": MIB, "G": 1 << 30}
@@ -110,6 +111,17 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     devices.add_argument("--rng", action="store_true", help="random numbers from this host")
 
+    real = parser.add_argument_group("devices of this host")
+    real.add_argument(
+        "--device",
+        type=_device,
+        action="append",
+        default=[],
+        metavar="ADDRESS[,trap]",
+        help="a PCI device, as 0000:00:02.0, that is bound to vfio-pci: an AHCI, EHCI, xHCI or "
+        "OHCI controller. trap: each access to its registers leaves the guest",
+    )
+
     serial = parser.add_argument_group("the console")
     serial.add_argument("--uart", choices=("pl011", "16550"), default="pl011", help="(pl011)")
     serial.add_argument(
@@ -166,6 +178,13 @@ def _disk(text: str) -> DiskWords:
     if comma and access in ("ro", "rw"):
         return DiskWords(Path(path), access == "ro")
     return DiskWords(Path(text), False)
+
+
+def _device(text: str) -> Wanted:
+    address, *words = text.split(",")
+    if words not in ([], ["trap"]):
+        raise argparse.ArgumentTypeError(f"{text!r}: give ADDRESS or ADDRESS,trap")
+    return Wanted(address, trapped="trap" in words)
 
 
 def _feature(text: str) -> VcpuFeature:

@@ -17,7 +17,7 @@ class Ram:
         self.start = start
         self.size = memory.size
         self.hva = memory.hva
-        self._memory = memory
+        self.memory = memory
         self._view = memory.view()
 
     @property
@@ -36,11 +36,11 @@ class Ram:
 
     def load_acquire(self, gpa: int) -> int:
         """A 16-bit index that the guest moves on: what it has written before can be read after."""
-        return self._memory.load_acquire(gpa - self.start, 2)
+        return self.memory.load_acquire(gpa - self.start, 2)
 
     def store_release(self, gpa: int, value: int) -> None:
         """Moves an index on: what was written before can be seen by the guest that sees it."""
-        self._memory.store_release(gpa - self.start, 2, value)
+        self.memory.store_release(gpa - self.start, 2, value)
 
     def close(self) -> None:
         self._view.release()

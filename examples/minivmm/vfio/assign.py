@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device of this host becomes one of the guest's: ``--device``.
+
+The guest has no PCI. It finds a platform device: registers at an address, and an interrupt.
+
+    registers   a BAR is mapped, and the mapping is a memory slot: a load of the guest's is a load
+                of the device's, and nobody is asked
+    DMA         the IOMMU translates guest physical addresses
+    interrupt   line -> VFIO, which masks it -> eventfd -> irqfd -> SPI of the guest;
+                guest's end of interrupt -> resamplefd -> VFIO, which unmasks it
+
+All of that is wiring. Once it is done, Python has nothing to do.
+"""
+
+from __future__ import annotations
+
+import mmap
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from minivmm import layout
+from minivmm.bus import Bus
+from minivmm.endings import BadInput
+from minivmm.ram import Ram
+from minivmm.vfio.device import INTX, Region, VfioDevice
+from minivmm.vfio.dma import Container
+from minivmm.vfio.host import HostDevice
+from pykvm import VM, GuestMemory, Irqfd
+
+
+class Kind(NamedTuple):
+    """What a device is as a platform device. ``bar``: where its registers are."""
+
+    name: str
+    compatible: str
+    bar: int
+
+
+#: By class code: controllers whose registers alone, without PCI, make a device that Linux drives.
+KINDS = {
+    0x010601: Kind("AHCI", "generic-ahci", 5),
+    0x0C0310: Kind("OHCI", "generic-ohci", 0),
+    0x0C0320: Kind("EHCI", "generic-ehci", 0),
+    0x0C0330: Kind("xHCI", "generic-xhci", 0),
+}
+
+
+class Wanted(NamedTuple):
+    """``--device``: which, and how. The last three are there to show what breaks without them."""
+
+    address: str
+    trapped: bool = False
+    resample: bool = True
+    level: bool = True
+    bus_master: bool = True
+
+
+class Assigned(NamedTuple):
+    """A device in the guest, as the device tree tells of it."""
+
+    address: str
+    kind: Kind
+    gpa: int
+    size: int
+    intid: int
+    level: bool
+    #: Bytes of registers that are the guest's own, without an exit.
+    direct: int
+    irqfd: Irqfd
+    host: HostDevice
+
+    def __str__(self) -> str:
+        access = "direct" if self.direct == self.size else "trapped" if not self.direct else "mixed"
+        return (
+            f"{self.address} ({self.kind.name}): {self.size:#x} bytes of registers at "
+            f"{self.gpa:#x}, {access}; {'level' if self.level else 'edge'} intid {self.intid}"
+        )
+
+
+def assign(wanted: list[Wanted], vm: VM, bus: Bus, ram: Ram, undo: ExitStack) -> list[Assigned]:
+    """Gives the guest all that is wanted. The interrupt controller must be there."""
+    if not wanted:
+        return []
+    hosts = [HostDevice(each.address) for each in wanted]
+    kinds = [_kind(host) for host in hosts]
+    container = Container()
+    undo.callback(container.close)
+    devices = []
+    for host in hosts:
+        device = VfioDevice(container.open_device(host))
+        undo.callback(device.close)
+        devices.append(device)
+    container.map(ram.start, ram.memory)
+    found = []
+    gpa = layout.ASSIGNED
+    for number, (how, host, kind, device) in enumerate(
+        zip(wanted, hosts, kinds, devices, strict=True)
+    ):
+        device.reset()
+        region = device.region(kind.bar)
+        if not region.size:
+            raise BadInput(f"--device {how.address}: its BAR {kind.bar} is empty; no {kind.name}")
+        device.enable(bus_master=how.bus_master)
+        gpa = _aligned(gpa, max(region.size, layout.ASSIGNED_ALIGNMENT))
+        if gpa + region.size > layout.ASSIGNED_END:
+            raise BadInput(
+                f"--device {how.address}: no room for {region.size:#x} bytes of registers"
+            )
+        name = f"{kind.name} {how.address}"
+        direct = _show_registers(vm, bus, undo, device, region, gpa, name, trapped=how.trapped)
+        intid = layout.ASSIGNED_INTID + number
+        irqfd = connect_line(vm, device, intid, resample=how.resample)
+        undo.callback(device.release, INTX)
+        found.append(
+            Assigned(how.address, kind, gpa, region.size, intid, how.level, direct, irqfd, host)
+        )
+        gpa += region.size
+    return found
+
+
+def connect_line(vm: VM, device: VfioDevice, intid: int, *, resample: bool = True) -> Irqfd:
+    """The device's interrupt line becomes an SPI of the guest, and the SPI's end unmasks it."""
+    if not device.irq_count(INTX):
+        raise BadInput("this device has no interrupt line (INTx), only messages")
+    irqfd = vm.irqfd(intid=intid, resample=resample)
+    device.set_triggers(INTX, [irqfd.trigger])
+    if irqfd.resample is not None:
+        device.set_unmask(irqfd.resample)
+    return irqfd
+
+
+class _Trapped:
+    """Registers that the guest cannot be shown: each access leaves it, and is made here."""
+
+    def __init__(self, device: VfioDevice, region: Region, start: int) -> None:
+        self._device, self._region, self._start = device, region, start
+
+    def read(self, offset: int, size: int) -> int:
+        return self._device.read(self._region, self._start + offset, size)
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        self._device.write(self._region, self._start + offset, size, value)
+
+
+def _show_registers(
+    vm: VM,
+    bus: Bus,
+    undo: ExitStack,
+    device: VfioDevice,
+    region: Region,
+    gpa: int,
+    name: str,
+    *,
+    trapped: bool,
+) -> int:
+    """Puts registers where the guest finds them; returns how many bytes are its own."""
+    direct = [] if trapped else mappable(region)
+    at = 0
+    for area in [*direct, range(region.size, region.size)]:
+        if at < area.start:
+            bus.add(f"{name} +{at:#x}", gpa + at, area.start - at, _Trapped(device, region, at))
+        if area:
+            _show(vm, undo, gpa + area.start, device.map(region, area))
+            bus.keep_clear(f"{name} +{area.start:#x}", gpa + area.start, len(area))
+        at = area.stop
+    return sum(map(len, direct))
+
+
+def _show(vm: VM, undo: ExitStack, gpa: int, registers: GuestMemory) -> None:
+    undo.callback(registers.close)
+    slot = vm.add_memory(gpa, registers)
+    undo.callback(slot.close)  # which lets go of the mapping
+
+
+def mappable(region: Region) -> list[range]:
+    """The areas that a slot can show: whole pages of this host."""
+    page = mmap.PAGESIZE
+    return [area for area in region.areas if not (area.start % page or area.stop % page)]
+
+
+def _kind(host: HostDevice) -> Kind:
+    kind = KINDS.get(host.class_code)
+    if kind is None:
+        known = ", ".join(f"{kind.name} ({code:06x})" for code, kind in KINDS.items())
+        raise BadInput(
+            f"--device {host.address}: class {host.class_code:06x}. The guest has no PCI; what "
+            f"can do without is {known}"
+        )
+    return kind
+
+
+def _aligned(number: int, alignment: int) -> int:
+    return -(-number // alignment) * alignment
