@@ -77,6 +77,20 @@ def spi(
     return _registers(_gic(gic_version), first_intid, count, flags)
 
 
+def edu(
+    *, gic_version: int, intid: int, ends: int, rounds: int = 1, leave_guest: bool = True
+) -> dict[str, int]:
+    """Raise the line of the device at ``layout.EDU_GPA`` ``rounds`` times.
+
+    Each time it stays up for ``ends`` ends of the interrupt ``intid``, and is lowered in the next
+    one: ``ends + 1`` interrupts. With ``leave_guest`` each of them also stores to
+    ``layout.DEVICE_ACK_GPA`` before its end.
+    """
+    _check_spis(intid, 1)
+    flags = layout.SPI_LEVEL | (layout.SPI_ACK_DEVICE if leave_guest else 0)
+    return _registers(_gic(gic_version), intid, ends, flags, rounds)
+
+
 def lpi(*, device_id: int, events: int = 1) -> dict[str, int]:
     """Map the events 0 to ``events - 1`` of a device to LPIs from 8192 on, and take these.
 

@@ -45,6 +45,12 @@ ECHO_GPA: Final = MMIO_GPA + 0x300  # loads and stores of 1, 2, 4 or 8 bytes
 STOP_GPA: Final = MMIO_GPA + 0x400  # store of 4 bytes: a STOP_* reason; the guest has given up
 DEVICE_STATUS_GPA: Final = MMIO_GPA + 0x1000  # + 4 * INTID, load of 4 bytes: 0 = wants no service
 
+# --- A device of the host that `edu` drives: its registers are a memory slot ----------------------
+EDU_GPA: Final = 0x0B00_0000
+EDU_STATUS: Final = 0x24  # load of 4 bytes: why its interrupt line is up; 0 = it is down
+EDU_RAISE: Final = 0x60  # store of 4 bytes: one more reason, and the line is up
+EDU_LOWER: Final = 0x64  # store of 4 bytes: this reason is gone
+
 # --- Interrupt controllers ------------------------------------------------------------------------
 GICD_GPA: Final = 0x0800_0000  # distributor, both versions
 GICC_GPA: Final = 0x0801_0000  # GICv2 CPU interface
