@@ -42,20 +42,27 @@ def main() -> int:
         given = options.parse()
         kernel = image.load_kernel(given.kernel, flat=given.flat)
         initrd = image.load_initrd(given.initrd) if given.initrd else None
+        notes: list[str] = []
         with ExitStack() as undo:
+            undo.callback(tell, notes)  # once the terminal is as it was before
             backends = Backends(given, undo)
             while True:
                 outcome = live(given, kernel, initrd, backends)
+                notes += outcome.notes
                 if outcome.ending is not Ending.RESET or given.no_reboot:
                     break
     except (BadInput, KvmError) as refusal:
         outcome = Outcome(lambda: None)
         outcome.end(Ending.BAD_INPUT, str(refusal))
-    # The terminal is as it was before: now something can be said.
     if outcome.ending in (Ending.BAD_INPUT, Ending.CRASH):
-        print(f"boot_linux: {outcome.why}", file=sys.stderr)
+        tell([outcome.why])
     assert outcome.ending is not None
     return outcome.ending.value
+
+
+def tell(notes: list[str]) -> None:
+    for note in notes:
+        print(f"boot_linux: {note}", file=sys.stderr)
 
 
 def live(
@@ -105,7 +112,7 @@ def live(
         bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)
         assigned = assign(given.device, vm, bus, ram, undo)
         slots = Slots(vm, bus, ram)
-        undo.callback(slots.close)
+        undo.callback(slots.close, outcome)
         console = attach_all(given, backends, slots, ram, loop, outcome, undo)
         terminal.connect(console or uart, loop, quit=lambda: outcome.end(Ending.QUIT))
 

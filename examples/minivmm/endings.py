@@ -38,6 +38,8 @@ class Outcome:
         self._lock = threading.RLock()  # a signal's handler may come in between
         self.ending: Ending | None = None
         self.why = ""
+        #: What else the user should know.
+        self.notes: list[str] = []
         self.failure: BaseException | None = None
 
     def end(self, ending: Ending, why: str = "") -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 from minivmm import layout
 from minivmm.bus import Bus
-from minivmm.endings import BadInput
+from minivmm.endings import BadInput, Outcome
 from minivmm.events import EventLoop
 from minivmm.lines import EdgeIrqfd
 from minivmm.ram import Ram
@@ -53,8 +53,10 @@ class Slots:
         # that, and nobody reads this eventfd.
         self._vm.ioeventfd(base + Reg.INTERRUPT_ACK, 4, datamatch=USED_BUFFER)
 
-    def close(self) -> None:
+    def close(self, outcome: Outcome) -> None:
         """Lets go of the guest's memory. Whoever works for a device has come to its end."""
-        for transport in self.transports.values():
+        for name, transport in self.transports.items():
+            if transport.complaint:
+                outcome.notes.append(f"{name}: the guest's driver offered {transport.complaint}")
             transport.device.close()
             transport.forget()

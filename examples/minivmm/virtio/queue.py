@@ -131,7 +131,7 @@ class Queue:
                 ):
                     raise GuestFault(f"an indirect descriptor that cannot be: {size} {flags:#x}")
                 table, index, limit = self._ram.slice(gpa, size), 0, size // 16
-                nested = True
+                left, nested = self.size, True  # the descriptor that led here is none of the chain
                 continue
             bytes_left -= size
             if bytes_left < 0:

@@ -63,6 +63,8 @@ class Transport:
         self._generation = 0
         self.requests = 0
         self.interrupts = 0
+        #: What the driver did last that cannot be.
+        self.complaint = ""
         self.forget()
 
     def forget(self) -> None:
@@ -182,8 +184,8 @@ class Transport:
         ]
         try:
             self.device.activate(self._features, live)
-        except (OSError, GuestFault):
-            self._broken()
+        except (OSError, GuestFault) as fault:
+            self._broken(fault)
         for index in range(len(self._queues)):  # what came too early for us to look
             self.device.poke(index)
 
@@ -202,8 +204,8 @@ class Transport:
                 event_index=bool(self._features & EVENT_IDX),
                 largest=self.device.largest,
             )  # fmt: skip
-        except GuestFault:
-            self._broken()
+        except GuestFault as fault:
+            self._broken(fault)
 
     # Work --------------------------------------------------------------------------------------
 
@@ -217,8 +219,8 @@ class Transport:
                 return
             try:
                 more = self.device.serve(index, queue)
-            except GuestFault:
-                self._broken()
+            except GuestFault as fault:
+                self._broken(fault)
                 return
             self.requests += queue.given_since_told
             if queue.wants_interrupt():
@@ -227,8 +229,9 @@ class Transport:
         if more:
             self.device.poke(index)
 
-    def _broken(self) -> None:
+    def _broken(self, fault: Exception) -> None:
         """The driver has broken the rules: nothing is done until it resets the device."""
+        self.complaint = str(fault)
         self._status |= NEEDS_RESET
         self._tell_change()
 

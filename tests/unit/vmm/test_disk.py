@@ -60,6 +60,27 @@ def test_the_guest_may_cut_the_header_anywhere(driver: Driver) -> None:
     assert ask(driver, [header(Kind.IN, 5)], [512])[1] == b"x" * 512
 
 
+@pytest.mark.parametrize(("segments", "works"), [(254, True), (255, False)])
+def test_a_request_has_as_many_segments_as_was_promised(
+    path: Path, segments: int, works: bool
+) -> None:
+    """The descriptor that leads to a table of them is none of the chain."""
+    with Disk(path) as disk:
+        driver = Driver(Blk(disk), size=256)
+        driver.set_up(INDIRECT_DESC)
+        assert driver.transport.read(Reg.CONFIG + 12, 4) == 254
+        send = [header(Kind.OUT), *[b"xy"] * segments]
+        send[-1] += b"z" * (512 - 2 * segments)
+        if works:
+            assert driver.request(0, send, [1], indirect=True)[1] == [bytes((OK,))]
+            assert path.read_bytes()[:512] == b"xy" * segments + b"z" * (512 - 2 * segments)
+        else:
+            with pytest.raises(AssertionError, match="not given back"):
+                driver.request(0, send, [1], indirect=True)
+            assert driver.get(Reg.STATUS) & NEEDS_RESET
+            assert "circle" in driver.transport.complaint
+
+
 def test_writing_reaches_the_file(driver: Driver, path: Path) -> None:
     assert ask(driver, [header(Kind.OUT, 63), b"\xee" * 512], [])[0] == OK
     assert ask(driver, [header(Kind.FLUSH)], [])[0] == OK
