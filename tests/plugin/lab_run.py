@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.devices.kinds import MODULES as DRIVERS
 from tests.plugin.record import read
 
 LAB = (sys.executable, "-m", "tests.lab", "run")
@@ -65,6 +66,8 @@ class LabRun:
         if any(file.startswith(_GUEST_TESTS) for file in files):
             words += ["--guest", "6.12", "--module", "tun"]
             words += ["--module", "vhost_net", "--module", "vhost_vsock"]
+        if any(file.endswith("vmm/test_assigned.py") for file in files):
+            words += [word for name in DRIVERS for word in ("--guest-module", name)]
         words += lab_words
         self._process = subprocess.Popen(
             [*_ENDS_WITH_US, *lab, *words, "--", *_PYTEST, *there],

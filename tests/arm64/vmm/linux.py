@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -45,6 +46,7 @@ class Linux:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
         self.said = ""
+        self._heard = 0  # up to where next() has looked
 
     def until(self, words: str) -> str:
         """Waits until the guest has said this since it was last waited for; returns all since."""
@@ -53,6 +55,20 @@ class Linux:
             if not self._hear(end):
                 raise AssertionError(f"{words!r} was never said, but: {self.said}{self._errors()}")
         return self.said[start:]
+
+    def next(self, pattern: str) -> str:
+        """Waits for a line that matches; returns all up to its end since the last such line."""
+        end = time.monotonic() + PATIENCE
+        while not (found := re.compile(f"^{pattern}\n", re.M).search(self.said, self._heard)):
+            if not self._hear(end):
+                raise AssertionError(f"{pattern!r} never came, but: {self.said}{self._errors()}")
+        start, self._heard = self._heard, found.end()
+        return self.said[start : found.end()]
+
+    @property
+    def pid(self) -> int:
+        """The program's process."""
+        return self._process.pid
 
     def _hear(self, end: float) -> bool:
         if not select.select([self._out], [], [], max(0.0, end - time.monotonic()))[0]:
