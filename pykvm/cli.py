@@ -4,24 +4,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from pykvm import KvmError, __version__
 
 __all__ = ["main"]
 
+#: Exit statuses: of a question that was answered no, and of one that could not be asked.
+NOT_SO, UNASKED = 1, 2
+
 
 def _probe(options: argparse.Namespace) -> int:
-    from pykvm.probe import collect
+    from pykvm.probe.collecting import collect
 
-    facts = collect(options.device, selftest=options.selftest)
+    report = collect(options.device, selftest=options.selftest)
     if options.json:
-        print(json.dumps(facts, indent=2))
-    else:
-        from pykvm.render import show_probe  # rich: half a second on a small machine
+        print(report.to_json())
+        return 0
+    from pykvm.probe.show import show  # rich: half a second on a small machine
 
-        show_probe(facts)
+    show(report)
     return 0
 
 

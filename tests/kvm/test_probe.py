@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pykvm import Cap, DeviceType, Kvm
-from pykvm.probe import collect
+from pykvm import Cap, Kvm
+from pykvm.probe import Capability, Gap, Report, collect
 from tests.kvm.footprint import unchanged
 from tests.kvm.processes import PATIENCE, forked
 
@@ -47,27 +45,25 @@ def node(tmp_path: Path) -> Node:
     return make
 
 
-def as_nobody(path: Path, *groups: int) -> dict[str, Any]:
+def as_nobody(path: Path, *groups: int) -> Report:
     """What the probe tells an ordinary user who is in these groups."""
 
-    def child() -> dict[str, Any]:
+    def child() -> str:
         os.setgroups(groups)
         os.setgid(_NOBODY)
         os.setuid(_NOBODY)
-        return collect(str(path))
+        return collect(str(path)).to_json()
 
-    told: dict[str, Any] = forked(child)
-    return told
+    return Report.from_json(forked(child))
 
 
-def gap(told: dict[str, Any], name: str) -> dict[str, str]:
+def gap(told: Report, name: str) -> Gap:
     """What is missing by that name."""
-    (found,) = [gap for gap in told["missing"] if gap["name"] == name]
-    assert isinstance(found, dict)
+    (found,) = [gap for gap in told.gaps if gap.name == name]
     return found
 
 
-def in_namespace(*mounts: str) -> dict[str, Any]:
+def in_namespace(*mounts: str) -> Report:
     """What the command says after these mounts, which nobody else sees."""
     command = f"exec {sys.executable} -m pykvm probe --json"
     ended = subprocess.run(
@@ -75,98 +71,112 @@ def in_namespace(*mounts: str) -> dict[str, Any]:
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return told
+    return Report.from_json(ended.stdout)
 
 
 def test_what_a_host_with_kvm_tells() -> None:
     with unchanged():
         told = collect()
-    assert (told["kvm"], told["api_version"]) == (True, 12)
-    assert told["limits"]["memory_slots"] > 30
-    assert (told["irqfd"]["works"], told["irqfd"]["resample"]) == (True, True)
-    assert [cap["number"] for cap in told["capabilities"]] == list(Cap)
-    assert [device["type"] for device in told["devices"]] == list(DeviceType)
-    json.dumps(told)
+    facts = told.facts
+    assert (facts["kvm"].value, facts["vm"].value, facts["vcpu"].value) == (True, True, True)
+    assert facts["api_version"].value == 12
+    assert facts["irqfd"].yes
+    assert facts["irqfd_resample"].yes
+    assert [fact for fact in facts.values() if fact.state == "failed"] == []
+    assert {cap.number for cap in told.capabilities} >= set(Cap)
+    with Kvm() as kvm:
+        assert facts["memory_slots"].value == kvm.check_extension(Cap.NR_MEMSLOTS)
+    assert Report.from_json(told.to_json()) == told
 
 
 def test_it_tells_what_the_calls_answer() -> None:
-    told = {cap["name"]: cap for cap in collect()["capabilities"]}
-    assert told["KVM_CAP_IRQFD"]["meaning"] == Cap.IRQFD.__doc__
+    told = {cap.number: cap for cap in collect().capabilities}
+    assert told[Cap.IRQFD].meaning == Cap.IRQFD.__doc__
     with Kvm() as kvm, kvm.create_vm() as vm:
-        for cap in (Cap.NR_MEMSLOTS, Cap.IRQFD, Cap.MAX_VCPUS, Cap.ARM_SVE):
-            entry = told[f"KVM_CAP_{cap.name}"]
-            assert entry["system"] == kvm.check_extension(cap)
-            assert entry["vm"] == vm.check_extension(cap)
+        for number in (Cap.NR_MEMSLOTS, Cap.IRQFD, Cap.MAX_VCPUS, Cap.ARM_SVE):
+            entry: Capability = told[number]
+            assert (entry.system.value or 0) == kvm.check_extension(number)
+            assert (entry.vm.value or 0) == vm.check_extension(number)
 
 
 @pytest.mark.needs("x86_64")
 def test_the_neutral_half() -> None:
     told = collect(selftest=True)
-    assert "x86_64" in gap(told, "arm64")["what"]
-    assert (told["gics"], told["ipa_bits"]) == ([], None)
-    assert told["irqfd"]["by"] == "capability"
-    assert {(r["result"], "x86_64" in r["why"]) for r in told["selftest"]} == {("impossible", True)}
+    assert "x86_64" in gap(told, "arm64").what
+    for name in ("gicv3", "sve", "ipa_bits", "el2"):
+        assert told.facts[name].state == "no"
+        assert "x86_64" in told.reason(name).why
+    assert (told.registers, told.vcpu_features) == ((), ())
+    assert {(part.result, "x86_64" in part.why) for part in told.selftest or ()} == {
+        ("impossible", True)
+    }
+
+
+@pytest.mark.needs("x86_64")
+def test_numbers_that_have_no_name_here_are_told_where_they_answer() -> None:
+    unnamed = [cap for cap in collect().capabilities if cap.name is None]
+    assert unnamed
+    assert all(cap.system.yes or cap.vm.yes for cap in unnamed)
 
 
 def test_no_node_of_that_name_but_kvm_s_own() -> None:
     found = gap(collect("/dev/no-such-kvm"), "node")
-    assert "/dev/kvm" in found["why"]
-    assert "/dev/kvm" in found["remedy"]
+    assert "/dev/kvm" in found.why
+    assert "/dev/kvm" in found.remedy
 
 
 def test_a_dev_without_kvm() -> None:
     told = in_namespace("mount -t tmpfs none /dev")
-    assert not told["kvm"]
+    assert not told.facts["kvm"].yes
     found = gap(told, "node")
-    assert found["what"] == "There is no /dev/kvm, though this kernel has KVM."
-    assert "--device /dev/kvm" in found["remedy"]
+    assert found.what == "There is no /dev/kvm, though this kernel has KVM."
+    assert "--device /dev/kvm" in found.remedy
 
 
 def test_a_dev_without_kvm_and_nothing_to_learn_from() -> None:
     told = in_namespace("mount -t tmpfs none /dev", "mount -t tmpfs none /proc")
     found = gap(told, "node")
-    assert found["what"] == "There is no /dev/kvm."
-    assert "kernel lacks KVM, or (in a container)" in found["why"]
+    assert found.what == "There is no /dev/kvm."
+    assert "kernel lacks KVM, or (in a container)" in found.why
 
 
 def test_a_file_system_without_devices() -> None:
     told = in_namespace(
         "mount -t tmpfs -o nodev none /dev", "mknod /dev/kvm c 10 232", "chmod 666 /dev/kvm"
     )
-    assert "mounted with nodev" in gap(told, "permission")["why"]
+    assert "mounted with nodev" in gap(told, "permission").why
 
 
 def test_a_node_without_a_driver(node: Node) -> None:
     found = gap(collect(str(node(0o666, minor=250))), "node")
-    assert "no KVM behind it" in found["what"]
-    assert "mknod" in found["remedy"]
+    assert "no KVM behind it" in found.what
+    assert "mknod" in found.remedy
 
 
 def test_a_group_to_join(node: Node) -> None:
     path = node(0o660, _STRANGERS)
     found = gap(as_nobody(path), "permission")
-    assert f"{_STRANGERS}, mode 0660" in found["why"]
-    assert found["remedy"].startswith(f"sudo usermod -aG {_STRANGERS} ")
+    assert f"{_STRANGERS}, mode 0660" in found.why
+    assert found.remedy.startswith(f"sudo usermod -aG {_STRANGERS} ")
 
 
 def test_no_group_to_join(node: Node) -> None:
     path = node(0o600)
     found = gap(as_nobody(path), "permission")
-    assert "root:root, mode 0600" in found["why"]
-    assert f"sudo chown root:kvm {path} && sudo chmod 0660 {path}" in found["remedy"]
+    assert "root:root, mode 0600" in found.why
+    assert f"sudo chown root:kvm {path} && sudo chmod 0660 {path}" in found.remedy
 
 
 def test_a_group_that_may_only_read(node: Node) -> None:
     found = gap(as_nobody(node(0o640, _STRANGERS), _STRANGERS), "permission")
-    assert "sudo chmod 0660" in found["remedy"]
+    assert "sudo chmod 0660" in found.remedy
 
 
 @pytest.mark.parametrize(("mode", "groups"), [(0o660, (_STRANGERS,)), (0o666, ())])
 def test_an_ordinary_user_who_may(node: Node, mode: int, groups: tuple[int, ...]) -> None:
     told = as_nobody(node(mode, _STRANGERS), *groups)
-    assert told["kvm"]
-    assert "permission" not in [gap["name"] for gap in told["missing"]]
+    assert told.facts["kvm"].yes
+    assert "permission" not in [gap.name for gap in told.gaps]
 
 
 def test_a_session_older_than_the_membership(node: Node, tmp_path: Path) -> None:
@@ -178,9 +188,9 @@ def test_a_session_older_than_the_membership(node: Node, tmp_path: Path) -> None
     accounts = f"root:x:0:0::/root:/bin/sh\nnobody:x:{_NOBODY}:{_NOBODY}::/:/bin/false\n"
     users.write_text(accounts, encoding="ascii")
     script = (
-        "import json, os\nfrom pykvm.probe import collect\n"
+        "import json, os\nfrom pykvm.probe import Capability, Gap, Report, collect\n"
         f"os.setgroups([]); os.setgid({_NOBODY}); os.setuid({_NOBODY})\n"
-        f"print(json.dumps(collect({str(path)!r})))\n"
+        f"print(collect({str(path)!r}).to_json())\n"
     )
     ended = subprocess.run(
         [
@@ -191,6 +201,6 @@ def test_a_session_older_than_the_membership(node: Node, tmp_path: Path) -> None
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    found = gap(json.loads(ended.stdout), "permission")
-    assert "root:strangers, mode 0660; you are nobody" in found["why"]
-    assert "newgrp strangers" in found["remedy"]
+    found = gap(Report.from_json(ended.stdout), "permission")
+    assert "root:strangers, mode 0660; you are nobody" in found.why
+    assert "newgrp strangers" in found.remedy

@@ -18,7 +18,11 @@ import pytest
 import pykvm
 
 _PACKAGE = Path(pykvm.__file__).parent
-_MODULES = sorted(path.stem for path in _PACKAGE.glob("*.py") if not path.stem.startswith("__"))
+_MODULES = sorted(
+    ".".join(path.relative_to(_PACKAGE).with_suffix("").parts)
+    for path in _PACKAGE.rglob("*.py")
+    if not path.stem.startswith("__")
+)
 
 #: The sections of the docstring of a method that is an ioctl, in order.
 _SECTIONS = ("Capability:", "Args:", "Returns:", "Errors:", "Synchronization:", "Source:")

@@ -8,7 +8,10 @@ import pytest
 from tests.kvm.processes import python
 
 #: Slow to import, and not needed to run a guest.
-_HEAVY = ("rich", "dataclasses", "inspect", "asyncio", "typing_extensions", "subprocess", "socket")
+_HEAVY = (
+    "rich", "dataclasses", "inspect", "asyncio", "typing_extensions", "subprocess", "socket",
+    "json",
+)  # fmt: skip
 
 _WITHOUT = """
 import sys
@@ -29,6 +32,14 @@ def test_import_is_light() -> None:
     loaded = said.split()
     assert "pykvm" in loaded
     assert [name for name in loaded if name in _HEAVY] == []
+
+
+def test_the_probe_waits_until_it_is_asked_for() -> None:
+    loaded = "print(*sorted(m for m in sys.modules if m.startswith(('pykvm.probe', 'rich.'))))\n"
+    assert python(f"import sys, pykvm\n{loaded}").split() == []
+    said = python(f"import sys; from pykvm.probe import collect; collect('/no')\n{loaded}").split()
+    assert "pykvm.probe.report" in said
+    assert "rich.console" not in said
 
 
 def test_the_table_of_system_registers_waits_for_the_first_name() -> None:
@@ -82,7 +93,6 @@ def test_the_command_without_the_compiled_module() -> None:
     said = python(
         f"{_WITHOUT}import pykvm.cli\nprint(pykvm.cli.main(['probe'])); print(pykvm.Cap.IRQFD)"
     )
-    assert said.startswith("No KVM to use on ")
-    assert "Missing: pykvm's compiled module did not load." in said
+    assert "No VMs here. pykvm's compiled module did not load." in " ".join(said.split())
     assert "no such module today" in said
     assert said.split()[-2:] == ["0", "32"]

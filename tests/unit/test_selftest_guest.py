@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The selftest's guest: its words are what its text says."""
+"""The probe's guests: their words are what their text says."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from pathlib import Path
 import pytest
 from guests.build import toolchain_prefix
 
-from pykvm.selftest import COUNT, DISTRIBUTOR, FAILURES, INTERFACE, LIMIT, RAM_SIZE
+from pykvm.probe.check import FAILURES
+from pykvm.probe.selftest import COUNT, LIMIT
+from pykvm.probe.selftestguest import DISTRIBUTOR, INTERFACE, RAM_SIZE, Code
+from pykvm.probe.vcpufacts import PMU_CODE
 
 
 @pytest.mark.needs("arm64_assembler")
-@pytest.mark.parametrize("version", INTERFACE)
-def test_the_words_are_what_the_assembler_makes(version: int, tmp_path: Path) -> None:
-    code = DISTRIBUTOR + INTERFACE[version]
+@pytest.mark.parametrize(
+    "code",
+    [*(DISTRIBUTOR + code for code in INTERFACE.values()), PMU_CODE],
+    ids=("v2", "v3", "pmu"),
+)
+def test_the_words_are_what_the_assembler_makes(code: Code, tmp_path: Path) -> None:
     source, made, flat = (tmp_path / name for name in ("guest.S", "guest.o", "guest.bin"))
     source.write_text("".join(f"{text}\n" for _, text in code), encoding="ascii")
     tools = toolchain_prefix() or ""
@@ -27,7 +33,7 @@ def test_the_words_are_what_the_assembler_makes(version: int, tmp_path: Path) ->
 
 
 def test_it_is_small_and_ends() -> None:
-    assert 4 * max(len(DISTRIBUTOR + code) for code in INTERFACE.values()) < RAM_SIZE
+    assert 4 * max(len(DISTRIBUTOR + code) for code in INTERFACE.values()) < 0x1_0000 < RAM_SIZE
     assert 0 < LIMIT <= 60
     assert COUNT > 10
 

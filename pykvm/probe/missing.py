@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this host lacks, why, and what to do about it.
 
-Each thing that is missing is plain data: ``name``, a word for programs; ``what``, ``why`` and
-``remedy``, sentences for people. A remedy may be empty: there is none.
+A remedy may be empty: there is none.
 """
 
 from __future__ import annotations
@@ -14,15 +13,16 @@ import platform
 import pwd
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from pykvm import host
 from pykvm.errors import KvmError
 from pykvm.hints import hint_for
+from pykvm.probe import host
+from pykvm.probe.facts import Fact
+from pykvm.probe.report import Gap
 
-__all__ = ["Missing", "in_a_vm", "refused", "unopened"]
-
-Missing = dict[str, str]
+__all__ = ["refused", "unopened", "whole_gaps"]
 
 _NODE = "/dev/kvm"
 _NAME_IT = f"Name KVM's node: {_NODE}, if nothing is special here."
@@ -31,15 +31,11 @@ _NUMBERS = "c 10 232"
 _NEEDS_ARM64 = "An arm64 host. The project's test lab (tests/lab in its sources) emulates one."
 
 
-def _missing(name: str, what: str, why: str, remedy: str = "") -> Missing:
-    return {"name": name, "what": what, "why": why, "remedy": remedy}
-
-
-def unopened(path: str, failure: Exception) -> list[Missing]:
+def unopened(path: str, failure: Exception) -> list[Gap]:
     """Why :class:`~pykvm.Kvm` could not open ``path``; ``failure`` is what it raised."""
     if sys.platform != "linux":
         return [
-            _missing(
+            Gap(
                 "linux",
                 f"This is {platform.system()}: there is no KVM here.",
                 "KVM is a part of the Linux kernel.",
@@ -50,7 +46,7 @@ def unopened(path: str, failure: Exception) -> list[Missing]:
     if isinstance(failure, ImportError):
         what = "pykvm's compiled module did not load."
         remedy = "Install a wheel, or build it with a C compiler: pip install ."
-        found.append(_missing("compiled-module", what, str(failure), remedy))
+        found.append(Gap("compiled-module", what, str(failure), remedy))
         try:  # the rest can be told without it
             os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
             return found
@@ -59,41 +55,34 @@ def unopened(path: str, failure: Exception) -> list[Missing]:
     return [*found, _node(path, failure)]
 
 
-def in_a_vm(kinds: set[str], gic_versions: set[int]) -> list[Missing]:
-    """What VMs of a host with KVM cannot have: ``kinds`` of devices and GICs that they can."""
+def whole_gaps(facts: Mapping[str, Fact]) -> list[Gap]:
+    """What VMs of a host with KVM lack altogether; single things are facts, and have reasons."""
     if platform.machine() != "aarch64":
         return [_architecture()]
-    here = f"The host's own interrupt controller is a GIC{gic}." if (gic := host.host_gic()) else ""
-    if not gic_versions:
-        why = f"The host's GIC has no virtualisation that KVM can use. {here}".strip()
+    if facts["gicv2"].state == facts["gicv3"].state == "no":
+        gic = f" The host's own is a GIC{gic}." if (gic := host.host_gic()) else ""
+        why = f"The host's GIC has no virtualisation that KVM can use.{gic}"
         remedy = "None in software: interrupts can come only from a GIC emulated outside KVM."
-        return [_missing("gic", "VMs have no GIC in the kernel, so no irqfds.", why, remedy)]
-    found = []
-    if 3 not in gic_versions:
-        what = "VMs cannot have a GICv3: at most 8 vCPUs, no ITS, no MSIs."
-        why = f"KVM makes a GICv3 only on a host with one. {here}".strip()
-        remedy = "None in software. Give guests a GICv2; create_vgic() does by itself."
-        found.append(_missing("gicv3", what, why, remedy))
-    if 2 not in gic_versions:
-        what = "VMs cannot have a GICv2."
-        why = f"The host's GIC lacks the GICv2 compatibility interface (GICV). {here}".strip()
-        remedy = "None in software. Give guests a GICv3; create_vgic() does by itself."
-        found.append(_missing("gicv2", what, why, remedy))
-    if 3 in gic_versions and "KVM_DEV_TYPE_ARM_VGIC_ITS" not in kinds:
-        why = "This kernel offers none beside its GICv3."
-        found.append(_missing("its", "VMs cannot have an ITS: no MSIs.", why))
-    return found
+        return [Gap("gic", "VMs have no GIC in the kernel, so no irqfds.", why, remedy)]
+    return []
 
 
-def refused(refusal: KvmError) -> Missing:
+def refused(refusal: OSError) -> Gap:
     """KVM opens, but refuses a call that every host should take."""
+    if not isinstance(refusal, KvmError):
+        return Gap("refused", f"KVM cannot be used as it should: {refusal}.", "", "")
     what = f"{refusal.ioctl} fails: {refusal.strerror}."
-    return _missing("vm", what, refusal.hint, "The kernel's log may tell: sudo dmesg | tail")
+    why = refusal.hint
+    remedy = "The kernel's log may tell: sudo dmesg | tail"
+    if refusal.errno in (errno.EPERM, errno.EACCES):
+        why = "KVM itself does not refuse it so: a sandbox (seccomp) or a security module does."
+        remedy = "Allow this process the ioctls of /dev/kvm."
+    return Gap("refused", what, why, remedy)
 
 
-def _architecture() -> Missing:
+def _architecture() -> Gap:
     machine = platform.machine()
-    return _missing(
+    return Gap(
         "arm64",
         f"This machine is {machine}: only pykvm's neutral half works.",
         "Capabilities, VMs, memory, eventfds, run and kick mean the same everywhere. GICs, vCPU "
@@ -102,7 +91,7 @@ def _architecture() -> Missing:
     )
 
 
-def _node(path: str, failure: Exception) -> Missing:
+def _node(path: str, failure: Exception) -> Gap:
     """Why the node cannot be opened."""
     number = failure.errno if isinstance(failure, OSError) else None
     hint = failure.hint if isinstance(failure, KvmError) else hint_for("open", number or 0)
@@ -110,34 +99,30 @@ def _node(path: str, failure: Exception) -> Missing:
         what = f"{path} is there, but no KVM behind it."
         if host.has_driver():
             remedy = f"sudo rm {path} && sudo mknod {path} {_NUMBERS}"
-            return _missing(
-                "node", what, "This kernel has KVM; the node's number is wrong.", remedy
-            )
+            return Gap("node", what, "This kernel has KVM; the node's number is wrong.", remedy)
         return _no_driver(what)
     if number == errno.ENOENT:
         what = f"There is no {path}."
         if Path(_NODE).exists():
-            return _missing("node", what, f"KVM's node is {_NODE}, and that is there.", _NAME_IT)
+            return Gap("node", what, f"KVM's node is {_NODE}, and that is there.", _NAME_IT)
         match host.has_driver():
             case True:
                 return _not_passed_in(path)
             case False:
                 return _no_driver(what)
             case None:
-                return _missing(
-                    "node", what, hint, f"In a container: start it with --device {path}."
-                )
+                return Gap("node", what, hint, f"In a container: start it with --device {path}.")
     if number == errno.EACCES:
         return _no_permission(path, hint)
     if number == errno.EPERM:
         what = f"You may not open {path}: {os.strerror(errno.EPERM)}."
         why = f"{hint} Its permissions are not the cause: they would give another error."
-        return _missing("permission", what, why.strip(), _pass_in(path))
+        return Gap("permission", what, why.strip(), _pass_in(path))
     if isinstance(failure, OSError) and failure.strerror:
         what = f"{path} cannot be used: {failure.strerror}."
     else:
         what = f"{path} cannot be used: {failure}"
-    return _missing("kvm", what, hint, _NAME_IT)
+    return Gap("kvm", what, hint, _NAME_IT)
 
 
 def _pass_in(path: str) -> str:
@@ -147,21 +132,21 @@ def _pass_in(path: str) -> str:
     return f"This is a container ({kind}): start it with --device {path}."
 
 
-def _not_passed_in(path: str) -> Missing:
+def _not_passed_in(path: str) -> Gap:
     what = f"There is no {path}, though this kernel has KVM."
     if kind := host.container():
         why = f"This is a container ({kind}), and the device was not passed in."
-        return _missing("node", what, why, f"Start it with --device {path}.")
+        return Gap("node", what, why, f"Start it with --device {path}.")
     why = "Nobody made the node in this /dev: a container, a chroot, or a /dev without devtmpfs."
     remedy = f"In a container: start it with --device {path}. Else: sudo mknod {path} {_NUMBERS}"
-    return _missing("node", what, why, remedy)
+    return Gap("node", what, why, remedy)
 
 
-def _no_driver(what: str) -> Missing:
+def _no_driver(what: str) -> Gap:
     why, remedy = _why_no_driver()
     if log := host.kernel_log():
-        why += " The kernel's log has: " + "; ".join(f"“{line}”" for line in log[:4]) + "."
-    return _missing("driver", what, why, remedy)
+        why += " The kernel's log has: " + "; ".join(f'"{line}"' for line in log[:4]) + "."
+    return Gap("driver", what, why, remedy)
 
 
 def _why_no_driver() -> tuple[str, str]:
@@ -200,24 +185,22 @@ def _why_no_driver() -> tuple[str, str]:
     )
 
 
-def _no_permission(path: str, hint: str) -> Missing:
+def _no_permission(path: str, hint: str) -> Gap:
     what = f"You may not open {path}: {os.strerror(errno.EACCES)}."
     try:
         node = Path(path).stat()
     except OSError:
-        return _missing("permission", what, hint)
+        return Gap("permission", what, hint, "")
     group, user = _name_of(node.st_gid, group=True), _name_of(os.geteuid())
     mode = stat.S_IMODE(node.st_mode)
     owner = f"It belongs to {_name_of(node.st_uid)}:{group}, mode {mode:04o}; you are {user}."
     if os.statvfs(Path(path).parent).f_flag & os.ST_NODEV:
         why = f"Its file system is mounted with nodev, so no device of it opens. {owner}"
-        return _missing("permission", what, why, "Use the node in /dev.")
+        return Gap("permission", what, why, "Use the node in /dev.")
     in_session = node.st_gid in {*os.getgroups(), os.getegid()}
     if mode & 0o006 == 0o006 or (in_session and mode & 0o060 == 0o060):
         why = f"Its permissions would let you, so a sandbox or security module forbids. {owner}"
-        return _missing(
-            "permission", what, why, "Look at its log: sudo dmesg, sudo ausearch -m avc"
-        )
+        return Gap("permission", what, why, "Look at its log: sudo dmesg, sudo ausearch -m avc")
     if mode & 0o060 != 0o060 or node.st_gid == 0:
         make = "" if _group_exists("kvm") else "sudo groupadd --system kvm && "
         why = f"{owner} No group is there that ordinary users could join."
@@ -226,12 +209,12 @@ def _no_permission(path: str, hint: str) -> Missing:
             f"sudo usermod -aG kvm {user}, then log in again. (Until the next boot; to last: a "
             f'udev rule KERNEL=="kvm", GROUP="kvm", MODE="0660".)'
         )
-        return _missing("permission", what, why, remedy)
+        return Gap("permission", what, why, remedy)
     if user in _members(group):
         why = f"{owner} You are a member of {group}, but this session is older than that."
-        return _missing("permission", what, why, f"Log in again, or: newgrp {group}")
+        return Gap("permission", what, why, f"Log in again, or: newgrp {group}")
     why = f"{owner} You are not in the group {group}."
-    return _missing("permission", what, why, f"sudo usermod -aG {group} {user}, then log in again.")
+    return Gap("permission", what, why, f"sudo usermod -aG {group} {user}, then log in again.")
 
 
 def _name_of(number: int, *, group: bool = False) -> str:

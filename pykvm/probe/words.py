@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts in words: values as people write them, and the verdict on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pykvm.probe.about import ABOUT
+from pykvm.probe.facts import Fact, Value
+from pykvm.probe.report import Report
+
+__all__ = ["shown", "verdict"]
+
+#: What a VMM cares for most: what it is called in a sentence.
+_STRENGTHS = {
+    "gicv3": "GICv3",
+    "gicv2": "GICv2",
+    "its": "ITS",
+    "irqfd_resample": "irqfd with resamplefd",
+    "sve": "SVE",
+    "ptrauth": "pointer authentication",
+    "mte": "memory tags",
+    "pmu": "PMU",
+    "aarch32_el1": "AArch32 kernels",
+    "el2": "guests that are hypervisors",
+}
+
+
+def _bytes(number: Any) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024 or number % 1024:
+            return f"{number} {unit}"
+        number //= 1024
+    return f"{number} GiB"
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """``32-40, 48``: numbers that follow each other are one."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs)
+
+
+def _count(things: Any) -> str:
+    return str(len(things))
+
+
+def _hex(numbers: Iterable[int]) -> str:
+    return " ".join(f"{number:#x}" for number in numbers)
+
+
+_FORMS: dict[str, Callable[[Any], str]] = {
+    "page_size": _bytes,
+    "vcpu_mmap_size": _bytes,
+    "dirty_ring": _bytes,
+    "block_sizes": lambda sizes: ", ".join(map(_bytes, sizes)),
+    "ipa_bits": lambda bits: f"{bits} bits",
+    "ipa_sizes": _ranges,
+    "psci_versions": ", ".join,
+    "midr": lambda midrs: ", ".join(dict.fromkeys(midrs)),
+}
+#: Where the whole value is asked for; else it is counted.
+_LONG_FORMS: dict[str, Callable[[Any], str]] = {"pmu_events": _hex}
+
+
+def shown(name: str, fact: Fact, *, whole: bool = False) -> str:
+    """A fact's value in a few words, or all of it."""
+    if fact.state == "failed":
+        return f"failed: {fact.errno}"
+    value = fact.value
+    if fact.state == "no":
+        return "no"
+    form = _FORMS.get(name) or (_LONG_FORMS.get(name) if whole else None)
+    try:
+        return form(value) if form else _plain(value, whole)
+    except (TypeError, ValueError):  # a report from elsewhere has what it likes
+        return _plain(value, whole)
+
+
+def _plain(value: Value, whole: bool) -> str:
+    if value is True:
+        return "yes"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}={v}" for k, v in value.items()) if whole else _count(value)
+    if isinstance(value, tuple):
+        few = whole or len(value) <= 2
+        return ", ".join(map(str, value)) if few else _count(value)
+    return str(value)
+
+
+def verdict(report: Report) -> tuple[bool, str]:
+    """Whether the host is good for VMs, and a sentence or two that say so."""
+    facts = report.facts
+    if not facts["kvm"].yes or facts["vm"].state == "failed":
+        gap = report.gaps[-1] if report.gaps else None
+        return False, f"No VMs here. {gap.what if gap else ''}".rstrip()
+    if facts["machine"].value != "aarch64":
+        return False, report.gaps[0].what
+    having = [words for name, words in _STRENGTHS.items() if facts[name].yes]
+    lacking = [words for name, words in _STRENGTHS.items() if facts[name].state == "no"]
+    failing = [
+        name
+        for name, fact in facts.items()
+        if fact.state == "failed" and name in ABOUT and ABOUT[name].group != "host"
+    ]
+    sentences = [f"VMs run here: {', '.join(having)}."] if having else ["VMs run here."]
+    if lacking:
+        sentences.append(f"Without {', '.join(lacking)}.")
+    if failing:
+        sentences.append(f"Not to be asked: {', '.join(failing)}.")
+    failed = [check for check in report.selftest or () if check.result == "failed"]
+    sentences += [f"Selftest {check.name} FAILED: {check.failure}." for check in failed]
+    return not failed and "gic" not in {gap.name for gap in report.gaps}, " ".join(sentences)
