@@ -74,7 +74,11 @@ def hosts() -> list[Host]:
 
 def script(examples: list[str]) -> str:
     """What is run on a host: for a person first, then one line of JSON per example."""
-    spoken = ["pykvm --version", "pykvm probe --selftest", "python3 examples/hello_mmio.py --count 2"]
+    spoken = [
+        "pykvm --version",
+        "pykvm probe --selftest",
+        "python3 examples/hello_mmio.py --count 2",
+    ]
     lines = [f"export PYTHONPATH=$PWD COLUMNS={console.width - len(INDENT)}"]
     for command in spoken:
         lines += [f"echo '$ {command}'", command]
