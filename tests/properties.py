@@ -184,6 +184,18 @@ def _has_vfio_group() -> bool:
     return group() is not None
 
 
+def _has_its() -> bool:
+    """Whether the host's own interrupt controller tells by whom a message was sent."""
+    return any(Path("/sys/firmware/devicetree/base").glob("**/its@*")) or any(
+        Path("/sys/firmware/devicetree/base").glob("**/msi-controller@*")
+    )
+
+
+def _has_no_iommu() -> bool:
+    pci = Path("/sys/bus/pci/devices")
+    return any(pci.glob("*")) and not any(Path("/sys/class/iommu").glob("*"))
+
+
 def _can_set(register: str) -> bool:
     """Whether a vCPU's register takes another value than the host's: here bit 13 is changed."""
     if not _has_arm64_kvm():
@@ -224,6 +236,11 @@ PROPERTIES = {
     ),
     "ppis_by_vcpu_id": Property("a PPI goes to the vCPU of that number", _finds_vcpus_by_number),
     "vfio_group": Property("VFIO has a device that tests may take", _has_vfio_group),
+    "vfio_group_unsafe": Property(
+        "VFIO has one, and its messages could become any of the host's interrupts",
+        lambda: _has_vfio_group() and not _has_its(),
+    ),
+    "no_iommu": Property("PCI devices reach all memory", _has_no_iommu),
     "sve": Property("vCPUs can have SVE", lambda: _gives(VcpuFeature.SVE)),
     "sve_256": Property("scalable vectors can have 256 bits", _has_sve_256),
     "pmu": Property("vCPUs can have a PMU", lambda: _gives(VcpuFeature.PMU_V3)),

@@ -112,11 +112,7 @@ _ASSIGNABLE = (
     *("qemu-xhci,id=xhci", "usb-storage,bus=xhci.0,drive=drive2"),
     *("pci-ohci,id=ohci", "usb-kbd,bus=ohci.0"),
     # One group, and virtio's driver has the second one: nobody can be given the first.
-    *(
-        "pcie-pci-bridge,id=shared",
-        "sdhci-pci,bus=shared,addr=1",
-        "virtio-rng-pci,bus=shared,addr=2",
-    ),
+    *("sdhci-pci,addr=0x10.0,multifunction=on", "virtio-rng-pci,addr=0x10.1"),
 )
 _WITH_DEVICES = Shape(
     machine_options=("iommu=smmuv3",),
@@ -131,12 +127,13 @@ SPECIAL_SHAPES = {
         cpu="neoverse-n2", kernel="newest", qemu="newest", append=("kvm-arm.mode=nested",)
     ),
     "vfio_group": _WITH_DEVICES,
+    "vfio_group_unsafe": replace(_WITH_DEVICES, cpu="cortex-a57", gic=2),
 }
 #: Hosts that are asked for by name (--shape), with devices to be assigned to guests.
 NAMED_SHAPES = {
     "devices-gicv3": _WITH_DEVICES,
     "devices-gicv3-newest": replace(_WITH_DEVICES, kernel="newest"),
-    "devices-gicv2": replace(_WITH_DEVICES, cpu="cortex-a57", gic=2),
+    "devices-gicv2": SPECIAL_SHAPES["vfio_group_unsafe"],
 }
 #: The hosts for tests about the binding alone: each kernel and each GIC.
 BINDING_SHAPES = (TEST_SHAPES[0], TEST_SHAPES[3], TEST_SHAPES[5])

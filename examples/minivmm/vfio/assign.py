@@ -82,7 +82,7 @@ def assign(wanted: list[Wanted], vm: VM, bus: Bus, ram: Ram, undo: ExitStack) ->
     if not wanted:
         return []
     hosts = [HostDevice(each.address) for each in wanted]
-    kinds = [_kind(host) for host in hosts]
+    kinds = [kind_of(host) for host in hosts]
     container = Container()
     undo.callback(container.close)
     devices = []
@@ -178,7 +178,7 @@ def mappable(region: Region) -> list[range]:
     return [area for area in region.areas if not (area.start % page or area.stop % page)]
 
 
-def _kind(host: HostDevice) -> Kind:
+def kind_of(host: HostDevice) -> Kind:
     kind = KINDS.get(host.class_code)
     if kind is None:
         known = ", ".join(f"{kind.name} ({code:06x})" for code, kind in KINDS.items())

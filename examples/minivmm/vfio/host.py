@@ -11,6 +11,7 @@ from minivmm.endings import BadInput
 
 PCI = Path("/sys/bus/pci")
 GROUPS = Path("/sys/kernel/iommu_groups")
+IOMMUS = Path("/sys/class/iommu")
 DRIVER = "vfio-pci"
 _ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _BRIDGE = 0x0604
@@ -60,16 +61,12 @@ class HostDevice:
         """BadInput where vfio-pci does not have it, with what would give it to vfio-pci."""
         if self.driver == DRIVER and self.group is not None:
             return
-        if not any(Path("/sys/class/iommu").glob("*")):
+        if self.group is None and (self._was_refused() or not any(IOMMUS.glob("*"))):
             raise BadInput(
-                f"--device {self.address}: it has no IOMMU group, because this host has no IOMMU, "
-                "or its firmware or kernel leaves it off. Without one, the guest's DMA would reach "
-                "all of the host's memory"
-            )
-        if self.driver != DRIVER and self._is_meant_for_vfio():
-            raise BadInput(
-                f"--device {self.address}: it has no IOMMU group, so {DRIVER} did not take it: "
-                "this host's IOMMU does not stand between this device and memory"
+                f"--device {self.address}: it has no IOMMU group, for no IOMMU stands between it "
+                "and memory: this host has none, or its firmware or kernel leaves it off. Without "
+                f"one, the guest's DMA would reach all of this host's memory, so {DRIVER} does not "
+                "take it"
             )
         has = f"the host's driver {self.driver} has it" if self.driver else "it has no driver"
         raise BadInput(
@@ -77,10 +74,10 @@ class HostDevice:
             f"{self.binding()}"
         )
 
-    def _is_meant_for_vfio(self) -> bool:
-        """Whether somebody has asked for vfio-pci, and it is there."""
+    def _was_refused(self) -> bool:
+        """Whether somebody has asked for vfio-pci, and it did not take the device."""
         override = (self.path / "driver_override").read_text().strip()
-        return override == DRIVER and self.group is None and (PCI / "drivers" / DRIVER).exists()
+        return override == DRIVER != self.driver and (PCI / "drivers" / DRIVER).exists()
 
     def binding(self) -> str:
         """The shell's words that bind it to vfio-pci."""
