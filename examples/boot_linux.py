@@ -26,6 +26,7 @@ from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
 from minivmm.stats import Stats, seconds_since_start
 from minivmm.uart16550 import Uart16550
+from minivmm.vfio import lostends
 from minivmm.vfio.assign import assign
 from minivmm.virtio.attach import Slots
 from minivmm.virtio.wanted import Backends, attach_all
@@ -37,9 +38,9 @@ STARTED = seconds_since_start()
 UARTS: dict[str, type[Pl011 | Uart16550]] = {"pl011": Pl011, "16550": Uart16550}
 
 
-def main() -> int:
+def main(given: argparse.Namespace | None = None) -> int:
     try:
-        given = options.parse()
+        given = given or options.parse()
         kernel = image.load_kernel(given.kernel, flat=given.flat)
         initrd = image.load_initrd(given.initrd) if given.initrd else None
         notes: list[str] = []
@@ -92,6 +93,10 @@ def live(
 
         # 2. CPUs, all of them before the interrupt controller, which serves so many and no more.
         controller = gic.choose(vm, given.gic, given.cpus)
+        way = lostends.around(kvm, vm, controller, given.gic, given.device)
+        controller = way.controller
+        if way.note:
+            outcome.notes.append(way.note)
         cpus = Cpus(vm, given.cpus, given.features, has_mte=given.mte)
 
         # 3. The interrupt controller; lines can be bound to it from here on.
@@ -110,7 +115,7 @@ def live(
         rtc_line = LevelIrqfd(vm, layout.RTC_INTID, loop)
         rtc = Pl031(rtc_line, lambda seconds: loop.call_later(seconds, rtc.ring))
         bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)
-        assigned = assign(given.device, vm, bus, ram, undo)
+        assigned = assign(way.wanted, vm, bus, ram, undo)
         slots = Slots(vm, bus, ram)
         undo.callback(slots.close, outcome)
         console = attach_all(given, backends, slots, ram, loop, outcome, undo)
@@ -142,7 +147,7 @@ def live(
         if given.stats:
             lines = {"UART": uart_line.line, "RTC": rtc_line.line}
             stages = {"Python and imports": STARTED, "set-up": seconds_since_start()}
-            stats = Stats(bus, slots.transports, lines, stages)
+            stats = Stats(bus, slots.transports, lines, stages, assigned)
             undo.callback(stats.close)
             if given.stats == "live":
                 stats.show_live()

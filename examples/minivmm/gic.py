@@ -10,7 +10,12 @@ from minivmm.endings import BadInput
 from minivmm.layout import GICC, GICD, GICR, GICR_ROOM, GICR_SIZE, ITS, ITS_SIZE, KIB, MORE_GICR
 from pykvm import VM, DeviceType, VgicV2, VgicV3
 
-_MOST_CPUS = {2: 8, 3: 512}
+MOST_CPUS = {2: 8, 3: 512}
+_DEVICES = {
+    "2": [DeviceType.ARM_VGIC_V2],
+    "3": [DeviceType.ARM_VGIC_V3],
+    "its": [DeviceType.ARM_VGIC_V3, DeviceType.ARM_VGIC_ITS],
+}
 
 
 class Gic(NamedTuple):
@@ -32,21 +37,21 @@ class Gic(NamedTuple):
             yield "the ITS", ITS, ITS_SIZE
 
 
+def has(vm: VM, name: str) -> bool:
+    """Whether this host can give a VM a GICv2 ("2"), a GICv3 ("3"), or one with an ITS ("its")."""
+    return name in _DEVICES and all(map(vm.has_device, _DEVICES[name]))
+
+
 def choose(vm: VM, wanted: str | None, cpus: int) -> Gic:
     """By what the host has: the newest, with an ITS; or what was ``wanted``: 2, 3, its."""
-    has = {
-        "2": vm.has_device(DeviceType.ARM_VGIC_V2),
-        "3": vm.has_device(DeviceType.ARM_VGIC_V3),
-    }
-    has["its"] = has["3"] and vm.has_device(DeviceType.ARM_VGIC_ITS)
-    choice = wanted or next((name for name in ("its", "3", "2") if has[name]), "")
-    if not has.get(choice):
-        there = " and ".join(f"GICv{name}" for name in "23" if has[name]) or "none"
+    choice = wanted or next((name for name in ("its", "3", "2") if has(vm, name)), "")
+    if not has(vm, choice):
+        there = " and ".join(f"GICv{name}" for name in "23" if has(vm, name)) or "none"
         asked = {"2": "a GICv2", "3": "a GICv3", "its": "a GICv3 with ITS", "": "any GIC"}[choice]
         raise BadInput(f"this host cannot give a VM {asked} (it has: {there})")
     version = 2 if choice == "2" else 3
-    if cpus > _MOST_CPUS[version]:
-        raise BadInput(f"a GICv{version} serves {_MOST_CPUS[version]} CPUs at most, not {cpus}")
+    if cpus > MOST_CPUS[version]:
+        raise BadInput(f"a GICv{version} serves {MOST_CPUS[version]} CPUs at most, not {cpus}")
     regions = []
     if version == 3:
         regions.append((GICR, min(cpus, GICR_ROOM)))

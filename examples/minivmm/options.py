@@ -117,9 +117,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         type=_device,
         action="append",
         default=[],
-        metavar="ADDRESS[,trap]",
+        metavar="ADDRESS[,HOW]",
         help="a PCI device, as 0000:00:02.0, that is bound to vfio-pci: an AHCI, EHCI, xHCI or "
-        "OHCI controller. trap: each access to its registers leaves the guest",
+        "OHCI controller. HOW: direct, or trap, where each access to its registers leaves the "
+        "guest (default: direct, unless this kernel would lose its interrupts' ends)",
     )
 
     serial = parser.add_argument_group("the console")
@@ -181,10 +182,10 @@ def _disk(text: str) -> DiskWords:
 
 
 def _device(text: str) -> Wanted:
-    address, *words = text.split(",")
-    if words not in ([], ["trap"]):
-        raise argparse.ArgumentTypeError(f"{text!r}: give ADDRESS or ADDRESS,trap")
-    return Wanted(address, trapped="trap" in words)
+    address, comma, how = text.partition(",")
+    if comma and how not in ("direct", "trap"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give ADDRESS, ADDRESS,direct or ADDRESS,trap")
+    return Wanted(address, how or "auto")
 
 
 def _feature(text: str) -> VcpuFeature:

@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minivmm.bus import Bus
+from minivmm.vfio.assign import Assigned
 from minivmm.virtio.transport import Transport
 from pykvm import LevelLine
 
@@ -37,9 +38,11 @@ class Stats:
         transports: Mapping[str, Transport],
         lines: Mapping[str, LevelLine],
         stages: Mapping[str, float],
+        assigned: Sequence[Assigned] = (),
     ) -> None:
         self._bus = bus
         self._stages = stages
+        self._assigned = assigned
         self._transports, self._lines = transports, lines
         self._start = time.monotonic()
         self._done = threading.Event()
@@ -91,6 +94,8 @@ class Stats:
             table.add_row(name, f"{transport.interrupts:,}", f"{transport.requests:,}")
         for name, line in self._lines.items():
             table.add_row(name, f"{line.ends:,}", "-")
+        for device in self._assigned:  # nobody but the host's kernel sees theirs
+            table.add_row(f"{device.kind.name} {device.address}", f"{device.interrupts:,}", "-")
         return table
 
 

@@ -46,10 +46,13 @@ KINDS = {
 
 
 class Wanted(NamedTuple):
-    """``--device``: which, and how. The last three are there to show what breaks without them."""
+    """``--device``: which, and how. ``registers``: "direct", "trap", or "auto".
+
+    The last three are there to show what breaks without them.
+    """
 
     address: str
-    trapped: bool = False
+    registers: str = "auto"
     resample: bool = True
     level: bool = True
     bus_master: bool = True
@@ -66,8 +69,14 @@ class Assigned(NamedTuple):
     level: bool
     #: Bytes of registers that are the guest's own, without an exit.
     direct: int
-    irqfd: Irqfd
     host: HostDevice
+    #: What this host had counted of its line before.
+    before: int
+
+    @property
+    def interrupts(self) -> int:
+        """Times that its line was heard by this host, since it was the guest's."""
+        return self.host.interrupts - self.before
 
     def __str__(self) -> str:
         access = "direct" if self.direct == self.size else "trapped" if not self.direct else "mixed"
@@ -107,12 +116,16 @@ def assign(wanted: list[Wanted], vm: VM, bus: Bus, ram: Ram, undo: ExitStack) ->
                 f"--device {how.address}: no room for {region.size:#x} bytes of registers"
             )
         name = f"{kind.name} {how.address}"
-        direct = _show_registers(vm, bus, undo, device, region, gpa, name, trapped=how.trapped)
+        direct = _show_registers(
+            vm, bus, undo, device, region, gpa, name, trapped=how.registers == "trap"
+        )
         intid = layout.ASSIGNED_INTID + number
-        irqfd = connect_line(vm, device, intid, resample=how.resample)
+        connect_line(vm, device, intid, resample=how.resample)
         undo.callback(device.release, INTX)
         found.append(
-            Assigned(how.address, kind, gpa, region.size, intid, how.level, direct, irqfd, host)
+            Assigned(
+                how.address, kind, gpa, region.size, intid, how.level, direct, host, host.interrupts
+            )
         )
         gpa += region.size
     return found

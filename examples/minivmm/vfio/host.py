@@ -57,6 +57,13 @@ class HostDevice:
         name = self._link("iommu_group")
         return None if name is None else int(name)
 
+    @property
+    def interrupts(self) -> int:
+        """What this host has counted of its line, by whomever it was driven."""
+        heads, *lines = Path("/proc/interrupts").read_text(encoding="utf-8").splitlines()
+        mine = [line.split() for line in lines if f"({self.address})" in line]
+        return sum(int(word) for words in mine for word in words[1 : 1 + len(heads.split())])
+
     def check_bound(self) -> None:
         """BadInput where vfio-pci does not have it, with what would give it to vfio-pci."""
         if self.driver == DRIVER and self.group is not None:

@@ -19,9 +19,9 @@ def test_no_such_device(address: str) -> None:
 
 def test_the_option() -> None:
     given = options.parse(["kernel", "--device", "0000:00:02.0", "--device", "0000:00:03.0,trap"])
-    assert given.device == [Wanted("0000:00:02.0"), Wanted("0000:00:03.0", trapped=True)]
-    with pytest.raises(BadInput, match="give ADDRESS or ADDRESS,trap"):
-        options.parse(["kernel", "--device", "0000:00:02.0,direct"])
+    assert given.device == [Wanted("0000:00:02.0"), Wanted("0000:00:03.0", "trap")]
+    with pytest.raises(BadInput, match="give ADDRESS, ADDRESS,direct or"):
+        options.parse(["kernel", "--device", "0000:00:02.0,often"])
 
 
 def test_only_whole_pages_of_any_host_can_be_shown() -> None:
