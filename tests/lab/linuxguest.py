@@ -3,7 +3,7 @@
 
 ``--guest X.Y`` lays it out as /guest/Image and /guest/initrd. Its init runs what stands behind
 ``guest.run="`` on the kernel's command line up to the next double quote, as a shell script, with
-``modprobe`` and ``probe`` (guestprogram/) at hand; without that, a shell.
+``modprobe``, ``probe`` and ``measure`` (guestprogram/) at hand; without that, a shell.
 """
 
 from __future__ import annotations
@@ -30,18 +30,20 @@ poweroff -f
 """
 
 
-_PROBE = Path(__file__).with_name("guestprogram") / "probe.c"
+_PROGRAMS = Path(__file__).with_name("guestprogram")
 
 
-def _probe() -> Path:
-    """A program for guests: what busybox cannot show."""
+def _programs() -> Path:
+    """Programs for guests: what busybox cannot show, nor measure."""
     gcc = cross.compiler()
+    sources = sorted(_PROGRAMS.glob("*.c"))
 
     def build(into: Path) -> None:
-        words = (gcc, "-O2", "-static", "-s", _PROBE, "-o", into / "probe")
-        run([*words], "compiling a program for guests")
+        for source in sources:
+            words = (gcc, "-O2", "-static", "-s", "-pthread", source, "-o", into / source.stem)
+            run([*words], "compiling a program for guests")
 
-    return cache.item("programs", cache.digest(_PROBE.read_text()), build) / "probe"
+    return cache.item("programs", cache.digest(*(each.read_text() for each in sources)), build)
 
 
 def _write(into: Path, tree: Path, wanted: Sequence[str]) -> None:
@@ -53,7 +55,8 @@ def _write(into: Path, tree: Path, wanted: Sequence[str]) -> None:
             writer.directory(folder)
         writer.file("init", _INIT.encode(), 0o755)
         writer.file("bin/busybox", (userland.base_tree() / "usr/bin/busybox").read_bytes(), 0o755)
-        writer.file("bin/probe", _probe().read_bytes(), 0o755)
+        for program in sorted(_programs().iterdir()):
+            writer.file(f"bin/{program.name}", program.read_bytes(), 0o755)
         for name in _APPLETS:
             writer.add(f"bin/{name}", 0o120777, b"busybox")
         loaded = modules.in_loading_order(wanted, tree)
@@ -82,7 +85,7 @@ def _needs(name: str, files: dict[str, bytes]) -> list[str]:
 def initrd(kernel: kernels.Kernel, wanted: Sequence[str] = MODULES) -> Path:
     """The first file system for a kernel."""
     tree = kernels.module_tree(kernel)
-    key = cache.digest(_INIT, _APPLETS, _FOLDERS, wanted, tree.name, _probe().parent.name)
+    key = cache.digest(_INIT, _APPLETS, _FOLDERS, wanted, tree.name, _programs().name)
 
     def build(into: Path) -> None:
         _write(into / "cpio", tree, wanted)

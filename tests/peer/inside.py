@@ -4,141 +4,93 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import select
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-GUEST = Path("/guest")
-OURS = Path(__file__).resolve().parents[2] / "examples" / "boot_linux.py"
-_LIMIT = 600
-_BLOCKS = 2000
-_MEGABYTES = 16
+from tests.peer.table import Found, Row, table
+from tests.peer.vmm import VMMS, Run, Vmm
 
-
-class Vmm:
-    """One of the two, with its command line."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def command(self, script: str, disk: Path) -> list[str]:
-        words = f'quiet guest.run="{script}"'
-        image, initrd = str(GUEST / "Image"), str(GUEST / "initrd")
-        if self.name == "pykvm":
-            return [
-                sys.executable, str(OURS), image, "--initrd", initrd, "--memory", "256M",
-                "--disk", str(disk), "--append", words,
-            ]  # fmt: skip
-        return [
-            "qemu-system-aarch64", "-machine", "virt,accel=kvm,gic-version=host", "-cpu", "host",
-            "-m", "256M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-serial", "stdio", "-kernel", image, "-initrd", initrd, "-append", words,
-            "-drive", f"file={disk},format=raw,if=none,id=d,cache=writeback",
-            "-device", "virtio-blk-device,drive=d", "-global", "virtio-mmio.force-legacy=false",
-        ]  # fmt: skip
+_MIB = 1 << 20
+_DISK = 32 * _MIB
+_READS, _BLOCKS = 16, 1000
+_SPIN, _IDLE = 3, 10
+_UP = "modprobe virtio_mmio; modprobe virtio_blk; until [ -b /dev/vda ]; do :; done; "
 
 
-@contextlib.contextmanager
-def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+def start(vmm: Vmm, disk: Path, _: argparse.Namespace) -> Found:
+    """To /init, and what it took until the VMM let the guest run (ours tells)."""
+    with Run(vmm, "echo MARK init; poweroff -f", disk, *vmm.tell_stages) as run:
+        all_of_it = run.until("MARK init")
+        run.finish()
+        stages = run.stages()
+    if not stages:
+        return {Row.START: all_of_it}
+    imports, set_up = stages["Python and imports"], stages["set-up"]
+    guest = all_of_it - imports - set_up
+    return {Row.START: all_of_it, Row.IMPORTS: imports, Row.SET_UP: set_up, Row.GUEST: guest}
 
 
-def marks(vmm: Vmm, script: str, disk: Path) -> dict[str, float]:
-    """When the guest printed each ``MARK word``: seconds since the VMM was started."""
-    found: dict[str, float] = {}
-    start = time.monotonic()
-    said = b""
-    with running(vmm.command(script, disk)) as process:
-        assert process.stdout is not None
-        while True:
-            left = _LIMIT - (time.monotonic() - start)
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
-                raise SystemExit(
-                    f"{vmm.name}: nothing for {_LIMIT} s; it said last: {said[-500:]!r}"
-                )
-            data = os.read(process.stdout.fileno(), 1 << 16)
-            if not data:
-                return found
-            said = said[-10_000:] + data
-            for line in said.split(b"\n")[:-1]:
-                if line.startswith(b"MARK "):
-                    found.setdefault(line[5:].strip().decode(), time.monotonic() - start)
+def devices(vmm: Vmm, disk: Path, given: argparse.Namespace) -> Found:
+    """The guest times itself."""
+    script = (
+        f"{_UP}measure read /dev/vda {_MIB} {_READS}; measure random /dev/vda 4096 {_BLOCKS}; "
+        f"measure read /dev/vda 4096 {_BLOCKS}; measure letters {given.letters}; poweroff -f"
+    )
+    with Run(vmm, script, disk) as run:
+        taken = [run.measured(what)[0] / 1e6 for what in ("read", "random", "read", "letters")]
+        run.finish()
+    return {
+        Row.LARGE: _READS / taken[0],
+        Row.RANDOM: _BLOCKS / taken[1],
+        Row.SMALL: _BLOCKS / taken[2],
+        Row.LETTERS: given.letters / 1024 / taken[3],
+    }
 
 
-_SCRIPT = f"""\
-echo MARK init
-modprobe virtio_mmio
-modprobe virtio_blk
-until [ -b /dev/vda ]
-do :
-done
-echo MARK disk
-dd if=/dev/vda of=/dev/null bs=1M count={_MEGABYTES} iflag=direct 2>/dev/null
-echo MARK sequential
-dd if=/dev/vda of=/dev/null bs=4k count={_BLOCKS} iflag=direct 2>/dev/null
-echo MARK blocks
-dd if=/dev/zero bs=16k count=2 2>/dev/null | tr '\\0' x
-echo
-echo MARK console
-poweroff -f"""
-
-#: What is told: a name, from which mark to which.
-_ROWS = {
-    "start to /init": ("", "init"),
-    "loading the disk's driver": ("init", "disk"),
-    f"{_MEGABYTES} MiB in 1 MiB reads": ("disk", "sequential"),
-    f"{_BLOCKS} reads of 4 KiB": ("sequential", "blocks"),
-    "32 KiB to the console": ("blocks", "console"),
-}
-
-
-def measure(vmm: Vmm, disk: Path) -> dict[str, float]:
-    script = _SCRIPT.replace("do :\ndone", "do :; done").replace("]\ndo", "]; do")
-    reached = {"": 0.0, **marks(vmm, script.replace("\n", "; "), disk)}
-    return {row: reached[to] - reached[since] for row, (since, to) in _ROWS.items()}
-
-
-def table(results: dict[str, list[dict[str, float]]]) -> Table:
-    shown = Table(title="pykvm's minimal VMM beside QEMU, medians", box=box.SIMPLE, pad_edge=False)
-    shown.add_column("", no_wrap=True)
-    for column in ("QEMU", "pykvm", "ratio"):
-        shown.add_column(column, justify="right")
-    for row in _ROWS:
-        ours, theirs = (
-            statistics.median(each[row] for each in results[name]) for name in ("pykvm", "qemu")
-        )
-        shown.add_row(row, f"{theirs:.2f} s", f"{ours:.2f} s", f"{ours / theirs:.2f}")
-    return shown
+def cpus(vmm: Vmm, disk: Path, _: argparse.Namespace) -> Found:
+    """Two CPUs at once, then one, then none."""
+    script = (
+        f"measure spin {_SPIN}; echo 0 >/sys/devices/system/cpu/cpu1/online; "
+        f"measure spin {_SPIN}; echo MARK idle; sleep 1000"
+    )
+    with Run(vmm, script, disk, *vmm.two_cpus) as run:
+        both, alone = run.measured("spin"), run.measured("spin")
+        run.until("MARK idle")
+        idle = run.cpu_use(_IDLE)
+    over_one = {Row.BOTH_CPUS: sum(both) / alone[0], Row.SLOWER_CPU: min(both) / alone[0]}
+    return {**over_one, Row.IDLE: 100 * idle}
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=3, metavar="N", help="of each, in turn (3)")
-    rounds = options.parse_args().rounds
-    results: dict[str, list[dict[str, float]]] = {"qemu": [], "pykvm": []}
+    options.add_argument("--starts", type=int, default=5, metavar="N", help="of each, in turn (5)")
+    options.add_argument("--rounds", type=int, default=2, metavar="N", help="of the rest (2)")
+    options.add_argument(
+        "--letters", type=int, default=64 << 10, metavar="N", help="for the console (64 KiB)"
+    )
+    given = options.parse_args()
+    parts: list[tuple[int, Callable[[Vmm, Path, argparse.Namespace], Found]]] = [
+        (given.starts, start),
+        (given.rounds, devices),
+        (given.rounds, cpus),
+    ]
+    results: dict[str, list[Found]] = {name: [] for name in VMMS}
     with tempfile.TemporaryDirectory() as folder:
         disk = Path(folder, "disk")
-        disk.write_bytes(os.urandom(1 << 20) * 2 * _MEGABYTES)
-        for _ in range(rounds):
-            for name, found in results.items():
-                found.append(measure(Vmm(name), disk))
-                print(name, {row: round(took, 2) for row, took in found[-1].items()}, flush=True)
+        disk.write_bytes(os.urandom(_MIB) * (_DISK // _MIB))
+        for vmm in VMMS.values():  # once for nothing: what is read then is in memory for both
+            start(vmm, disk, given)
+        for rounds, part in parts:
+            for _ in range(rounds):
+                for name, vmm in VMMS.items():
+                    results[name].append(found := part(vmm, disk, given))
+                    shown = ", ".join(f"{row.value[0]} {row.show(of)}" for row, of in found.items())
+                    print(f"{name}: {shown}", flush=True)
     Console(width=100).print(table(results))
     return 0
 
