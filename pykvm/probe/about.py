@@ -95,13 +95,13 @@ ABOUT: dict[str, About] = {
     ),
     "gicv2_vcpus": About("interrupts", "vCPUs of a VM with a GICv2", of="gicv2"),
     "gicv3_vcpus": About("interrupts", "vCPUs of a VM with a GICv3", of="gicv3"),
-    "spis": About("interrupts", "shared peripheral interrupts of a GIC at most"),
+    "spis": About("interrupts", "SPIs of a GIC at most"),
     "irqfd": About(
         "interrupts", "eventfds can inject interrupts",
         "There is no GIC in the kernel for them.", "Emulate a GIC outside KVM, and poll eventfds.",
     ),
     "irqfd_resample": About(
-        "interrupts", "an irqfd can tell the end of a level interrupt",
+        "interrupts", "and tell the end of level interrupts",
         "There is no GIC in the kernel for it.",
         "Drive the line by irq_line(), and lower it when the guest touches the device.",
     ),
@@ -109,18 +109,18 @@ ABOUT: dict[str, About] = {
         "interrupts", "MSIs can be sent", "They need an ITS, and that a GICv3.", "Use SPIs.",
     ),
     "irq_routes": About("interrupts", "entries of the routing table"),
-    "ioeventfd": About("interrupts", "stores of the guest can signal eventfds", "", _NEWER),
+    "ioeventfd": About("interrupts", "guests' stores can signal eventfds", "", _NEWER),
     "ioeventfd_any_length": About(
         "interrupts", "and of any width", "", "Give ioeventfds a size.", "4.4", of="ioeventfd"),
     "user_irq": About(
-        "interrupts", "timer lines for a GIC outside the kernel (version)", "", _NEWER, "4.12"
+        "interrupts", "timer lines for a GIC of one's own", "", _NEWER, "4.12"
     ),
     "vfio": About(
         "interrupts", "VFIO's devices can be given to guests",
         "The kernel was built without KVM_VFIO.", "Boot a kernel with VFIO.",
     ),
     # ---
-    "psci_versions": About("cpu", "versions of PSCI that a guest can be shown"),
+    "psci_versions": About("cpu", "versions of PSCI for guests"),
     "aarch32_el0": About(
         "cpu", "guests can run AArch32 programs", "The CPUs execute no AArch32.", _CPU
     ),
@@ -133,9 +133,9 @@ ABOUT: dict[str, About] = {
         "See that perf list shows hardware events on the host.", "4.6",
     ),
     "pmu_counters": About("cpu", "event counters of a guest's PMU", of="pmu"),
-    "pmu_events": About("cpu", "events that a guest's PMU can count, by number", of="pmu"),
+    "pmu_events": About("cpu", "events that it can count", of="pmu"),
     "pmu_strict": About(
-        "cpu", "a vCPU can demand that its PMU is chosen", "", "Choose one by set_pmu().", "7.3"
+        "cpu", "vCPUs can demand a chosen PMU", "", "Choose one by set_pmu().", "7.3"
     ),
     "sve": About(
         "cpu", "guests can have scalable vectors",
@@ -163,15 +163,15 @@ ABOUT: dict[str, About] = {
     ),
     "ptp": About("cpu", "guests can read the host's clock", "", _NEWER, "5.13"),
     "system_suspend": About(
-        "cpu", "PSCI SYSTEM_SUSPEND can come to the program", "", _NEWER, "5.19"
+        "cpu", "SYSTEM_SUSPEND can come to the program", "", _NEWER, "5.19"
     ),
-    "smccc_filter": About("cpu", "hypercalls can be filtered and forwarded", "", _NEWER, "6.4"),
+    "smccc_filter": About("cpu", "hypercalls can be filtered, forwarded", "", _NEWER, "6.4"),
     "vm_attributes": About("cpu", "attributes of VMs"),
     "vcpu_attributes": About("cpu", "attributes of vCPUs"),
     # ---
-    "ipa_bits": About("memory", "width of the widest guest physical addresses"),
+    "ipa_bits": About("memory", "width of guest physical addresses"),
     "ipa_sizes": About("memory", "widths that VMs can really have", of="vm"),
-    "memory_slots": About("memory", "memory slots of a VM, the last one tried"),
+    "memory_slots": About("memory", "memory slots of a VM"),
     "readonly_memory": About("memory", "slots can be read-only", "", _NEWER, "3.19"),
     "coalesced_mmio": About("memory", "stores can wait in a ring", "", _NEWER, "4.1"),
     "guest_memfd": About(
@@ -199,10 +199,10 @@ ABOUT: dict[str, About] = {
         "migration", "guests' counters can be offset", "", "Write cntvct_el0 of each vCPU.", "6.4"
     ),
     "writable_id_registers": About(
-        "migration", "ID registers with bits that can be changed", "", _NEWER, "6.7"
+        "migration", "ID registers that can be changed", "", _NEWER, "6.7"
     ),
     "writable_implementation": About(
-        "migration", "guests can be told of another implementation (MIDR)", "", _NEWER, "6.15"
+        "migration", "guests can be told of another MIDR", "", _NEWER, "6.15"
     ),
     "registers": About("migration", "registers of a vCPU that can be moved"),
     "hypercall_bitmaps": About("migration", "registers that offer hypercalls", "", _NEWER, "5.19"),
@@ -213,7 +213,7 @@ ABOUT: dict[str, About] = {
     "statistics_vm": About("debug", "what KVM counts of a VM", "", _NEWER, "5.14"),
     "statistics_vcpu": About("debug", "what KVM counts of a vCPU", "", _NEWER, "5.14"),
     "nisv_to_user": About(
-        "debug", "accesses that KVM cannot describe can come to the program", "", _NEWER, "5.5"
+        "debug", "undecoded accesses can come as exits", "", _NEWER, "5.5"
     ),
     "memory_errors_to_user": About(
         "debug", "memory errors can come to the program", "", _NEWER, "6.19"
@@ -227,9 +227,9 @@ ABOUT: dict[str, About] = {
     "el2_e2h0": About(
         "nested", "guest hypervisors can run without VHE",
         "As for guests that are hypervisors; and some CPUs can only do VHE (no FEAT_E2H0).",
-        "Run guest hypervisors with VHE.", "6.16",
+        "Run guest hypervisors with VHE.", "6.16", of="el2",
     ),
-    "el2_timers": About("nested", "interrupts of EL2's timers can be moved", "", _NEWER, "6.4"),
+    "el2_timers": About("nested", "EL2's timers have interrupts", "", _NEWER, "6.4"),
     # ---
     "selftest_edge": About("selftest", "edge interrupts through an irqfd arrive"),
     "selftest_level": About("selftest", "level interrupts arrive, and their end is told"),

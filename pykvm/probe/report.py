@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from errno import ENODATA
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pykvm.probe.about import ABOUT
@@ -150,7 +150,7 @@ class Report:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of reports, which is part of the package."""
-    text = files("pykvm.probe").joinpath("report.schema.json").read_text("utf-8")
+    text = Path(__file__).with_name("report.schema.json").read_text("utf-8")
     tree: dict[str, Any] = json.loads(text)
     return tree
 

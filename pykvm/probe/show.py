@@ -22,6 +22,7 @@ from pykvm.probe.words import shown, verdict
 __all__ = ["Signs", "blocks", "console_for", "show", "signs_for"]
 
 _NAME_WIDTH = 24
+_VALUE_WIDTH = 13
 _INDENT = 4
 #: What people look for once they have a name for it, and never before.
 _ONLY_VERBOSE = ("vcpu_mmap_size", "node", "midr", "cpu_features", "module_parameters", "system")
@@ -82,24 +83,29 @@ def blocks(report: Report, signs: Signs, *, verbose: bool, width: int) -> Iterat
         Text(sentence, "bold"), box=signs.panel, border_style=style, width=min(width, 100),
         title=Text(f"pykvm {report.pykvm} probe", style), title_align="left",
     )  # fmt: skip
-    for gap in report.gaps:
-        yield from _gap(gap.what, Reason(gap.why, gap.remedy), width)
+    for gap in sorted(report.gaps, key=lambda gap: gap.what not in sentence):
+        if gap.what not in sentence:
+            yield Text(f"Missing: {gap.what}", "yellow")
+        yield from _gap(Reason(gap.why, gap.remedy))
     for group, title in GROUPS.items():
         facts = dict(_of_group(report, group, verbose))
         if not facts:
             continue
         yield Text(f"\n{title}", "bold")
+        if group == "selftest":
+            yield from _selftest(report, signs)
+            continue
         for name, fact in facts.items():
             yield _line(name, fact, signs, width, verbose)
             if group != "host" and fact.state != "value" and not _hopeless(report):
-                yield from _reason(report.reason(name), width)
+                yield _reason(report.reason(name))
 
 
 def _of_group(report: Report, group: str, verbose: bool) -> Iterator[tuple[str, Fact]]:
     if group == "selftest" and report.selftest is None:
         return
-    if group not in ("host", "run") and _hopeless(report):
-        return
+    if _hopeless(report) and not (group == "host" or verbose):
+        return  # the verdict says why
     for name, fact in report.facts.items():
         about = ABOUT.get(name)
         if about is None or about.group != group:
@@ -127,26 +133,39 @@ def _line(name: str, fact: Fact, signs: Signs, width: int, verbose: bool) -> Ren
     line = Table.grid(padding=(0, 1))
     line.add_column(width=1)
     line.add_column(width=_NAME_WIDTH, no_wrap=True)
-    line.add_column(width=max(14, (width - _NAME_WIDTH) // 4), overflow="fold")
+    is_host = ABOUT[name].group == "host"
+    words = fact.errno if fact.state == "failed" else shown(name, fact, whole=is_host)
+    told = Text(words or "", "" if fact.yes else _STYLES[fact.state])
+    if is_host and not verbose:  # their names say it all
+        line.add_column(overflow="fold")
+        line.add_row(signs.of(fact), name, told)
+        return Padding(line, (0, 0, 0, 1), expand=False)
+    line.add_column(width=max(_VALUE_WIDTH, (width - _NAME_WIDTH) // 5), overflow="fold")
     line.add_column(overflow="fold")
-    told = Text(shown(name, fact), "" if fact.yes else _STYLES[fact.state])
     meaning = Text(ABOUT[name].meaning)
     if verbose and (whole := shown(name, fact, whole=True)) != str(told):
         meaning.append(f"\n{whole}", "cyan")
     if verbose:
         meaning.append(f"\n{fact.source}", "dim")
     line.add_row(signs.of(fact), name, told, meaning)
-    return Padding(line, (0, 0, 0, 1))
+    return Padding(line, (0, 0, 0, 1), expand=False)
 
 
-def _reason(reason: Reason, width: int) -> Iterator[RenderableType]:
+def _reason(reason: Reason) -> RenderableType:
     words = reason.why + (f" Remedy: {reason.remedy}" if reason.remedy else "")
-    text = Text(words, "dim")
-    yield Padding(text, (0, 0, 0, _INDENT), expand=False)
+    return Padding(Text(words, "dim"), (0, 0, 0, _INDENT), expand=False)
 
 
-def _gap(what: str, reason: Reason, width: int) -> Iterator[RenderableType]:
-    yield Text(f"Missing: {what}", "yellow")
+def _selftest(report: Report, signs: Signs) -> Iterator[RenderableType]:
+    from pykvm.probe.showall import selftest_table
+
+    yield selftest_table(report, signs)
+    checks = report.selftest or ()
+    reasons = (f"{c.failure}: {c.why}" if c.failure else c.why for c in checks if c.why)
+    yield from (Text(reason) for reason in dict.fromkeys(reasons))
+
+
+def _gap(reason: Reason) -> Iterator[RenderableType]:
     for words in (reason.why, reason.remedy and f"Remedy: {reason.remedy}"):
         if words:
             yield Padding(Text(words), (0, 0, 0, _INDENT), expand=False)

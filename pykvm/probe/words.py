@@ -54,6 +54,8 @@ def _hex(numbers: Iterable[int]) -> str:
     return " ".join(f"{number:#x}" for number in numbers)
 
 
+#: As long as a list may be to be shown where there is little room.
+_SHORT = 13
 _FORMS: dict[str, Callable[[Any], str]] = {
     "page_size": _bytes,
     "vcpu_mmap_size": _bytes,
@@ -88,8 +90,8 @@ def _plain(value: Value, whole: bool) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k}={v}" for k, v in value.items()) if whole else _count(value)
     if isinstance(value, tuple):
-        few = whole or len(value) <= 2
-        return ", ".join(map(str, value)) if few else _count(value)
+        listed = ", ".join(map(str, value))
+        return listed if whole or len(listed) <= _SHORT else _count(value)
     return str(value)
 
 

@@ -74,9 +74,13 @@ def in_namespace(*mounts: str) -> Report:
     return Report.from_json(ended.stdout)
 
 
-def test_what_a_host_with_kvm_tells() -> None:
+@pytest.fixture(scope="module")
+def told() -> Report:
     with unchanged():
-        told = collect()
+        return collect()
+
+
+def test_what_a_host_with_kvm_tells(told: Report) -> None:
     facts = told.facts
     assert (facts["kvm"].value, facts["vm"].value, facts["vcpu"].value) == (True, True, True)
     assert facts["api_version"].value == 12
@@ -89,12 +93,12 @@ def test_what_a_host_with_kvm_tells() -> None:
     assert Report.from_json(told.to_json()) == told
 
 
-def test_it_tells_what_the_calls_answer() -> None:
-    told = {cap.number: cap for cap in collect().capabilities}
-    assert told[Cap.IRQFD].meaning == Cap.IRQFD.__doc__
+def test_it_tells_what_the_calls_answer(told: Report) -> None:
+    caps = {cap.number: cap for cap in told.capabilities}
+    assert caps[Cap.IRQFD].meaning == Cap.IRQFD.__doc__
     with Kvm() as kvm, kvm.create_vm() as vm:
         for number in (Cap.NR_MEMSLOTS, Cap.IRQFD, Cap.MAX_VCPUS, Cap.ARM_SVE):
-            entry: Capability = told[number]
+            entry: Capability = caps[number]
             assert (entry.system.value or 0) == kvm.check_extension(number)
             assert (entry.vm.value or 0) == vm.check_extension(number)
 
@@ -113,8 +117,8 @@ def test_the_neutral_half() -> None:
 
 
 @pytest.mark.needs("x86_64")
-def test_numbers_that_have_no_name_here_are_told_where_they_answer() -> None:
-    unnamed = [cap for cap in collect().capabilities if cap.name is None]
+def test_numbers_that_have_no_name_here_are_told_where_they_answer(told: Report) -> None:
+    unnamed = [cap for cap in told.capabilities if cap.name is None]
     assert unnamed
     assert all(cap.system.yes or cap.vm.yes for cap in unnamed)
 
