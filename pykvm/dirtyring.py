@@ -9,6 +9,7 @@ import struct
 from typing import NamedTuple
 
 from pykvm._descriptor import Descriptor
+from pykvm._mapping import unmap
 from pykvm._native import ffi, lib
 from pykvm._vmcore import VmCore
 from pykvm.errors import KvmError, failure, naming
@@ -70,7 +71,7 @@ class DirtyRing:
     def close(self) -> None:
         lib.dirty_ring_close(self._ring)
         self._hold = None
-        self._map.close()
+        unmap(self._map)
 
 
 class VcpuDirtyRing:

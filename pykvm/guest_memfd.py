@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pykvm._described import Described
 from pykvm._descriptor import Closing, Descriptor, check_int
+from pykvm._mapping import settle
 from pykvm._native import ffi, lib
 from pykvm.errors import ClosedError, KvmBusyError
 from pykvm.memory import GuestMemory
@@ -150,6 +151,8 @@ class GuestMemfd(Closing):
         """
         if self._core.fd < 0:
             return
+        if self._holds:
+            settle()
         if self._holds and not self._core.inherited:
             raise KvmBusyError(
                 errno.EBUSY, "close GuestMemfd", {"fd": self._core.fd},

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pykvm._descriptor import Closing, HasFileno, check_int, duplicate, octets
+from pykvm._mapping import unmap
 from pykvm._native import ffi
 from pykvm._scalars import Scalars
 from pykvm.errors import ClosedError, naming
@@ -220,7 +221,7 @@ class GuestMemory(Scalars, Closing):
         """Unmaps. BufferError, with nothing changed, while a slot or a view holds the memory."""
         self._bytes = None  # our own view: what else holds the mapping is the user's
         try:
-            self._map.close()
+            unmap(self._map)
         except BufferError:
             raise BufferError(
                 "this GuestMemory is in use by a memory slot or a view: close or release it first"

@@ -18,6 +18,7 @@ from pykvm._descriptor import (
     check_ints,
     duplicate,
 )
+from pykvm._mapping import unmap
 from pykvm._native import ffi, lib
 from pykvm._raw import raw_ioctl
 from pykvm._vmcore import Children
@@ -242,7 +243,7 @@ class Vcpu(
             raise failure(result, "close", f"Vcpu {self.vcpu_id}", 0, vcpu_id=self.vcpu_id)
         self._hold = None  # our own view: what else holds the mapping is the user's
         try:
-            self._map.close()
+            unmap(self._map)
         except BufferError:
             self._hold = ffi.from_buffer("struct kvm_run *", self._map)
             lib.vcpu_reopen(self._context, self._hold)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """pykvm for free-threaded Python: `python -m tests.freethreaded`, or `make free-threaded`.
 
-Everywhere: a wheel for it is built and looked into, and the tests of threads run on this Python
-with what a free-threaded one does otherwise. Where there is one (``python3.14t`` on PATH, or what
-PYKVM_FREE_THREADED names): pykvm is installed there, and they run on that, without a GIL.
+A wheel for it is built and looked into, and the tests of threads run on this Python with what a
+free-threaded one does otherwise. Then pykvm is installed for a free-threaded one, and they run on
+that, without a GIL: what PYKVM_FREE_THREADED names, ``python3.14t`` on PATH, or one that is built.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.freethreaded.build import build
+from tests.freethreaded.interpreter import interpreter
 from tests.lab import processes
 from tests.lab.errors import Interrupted, LabError
 from tests.lab.processes import run
@@ -45,13 +46,13 @@ def _test(python: Path, plugin: str, place: Path) -> None:
         raise LabError(f"the tests of threads failed (status {done.returncode})")
 
 
-def _on(interpreter: str, scratch: Path) -> None:
+def _on(program: str, scratch: Path) -> None:
     """The tests, on an interpreter of its own with pykvm installed by pip."""
     place, home = scratch / "tree", scratch / "home"
     for name in listed():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(TOP / name, place / name)
-    run([interpreter, "-m", "venv", home], f"making an environment with {interpreter}")
+    run([program, "-m", "venv", home], f"making an environment with {program}")
     python = home / "bin/python"
     pip: list[str | Path] = [
         python,
@@ -67,17 +68,14 @@ def _on(interpreter: str, scratch: Path) -> None:
 
 def main() -> int:
     """Builds and tests; 1 and the reason if something is wrong."""
-    interpreter = os.environ.get(_VARIABLE) or shutil.which(_NAME)
     processes.take_signals()
     try:
         with tempfile.TemporaryDirectory(prefix="pykvm-free-threaded-") as name:
             print(f"built {build(Path(name)).name}", flush=True)
         _test(Path(sys.executable), "tests.freethreaded.claimed", TOP)
-        if interpreter is None:
-            print(f"NOT run without a GIL: there is no {_NAME} here, and {_VARIABLE} names none")
-            return 0
+        found = os.environ.get(_VARIABLE) or shutil.which(_NAME) or str(interpreter())
         with tempfile.TemporaryDirectory(prefix="pykvm-free-threaded-") as name:
-            _on(interpreter, Path(name))
+            _on(found, Path(name))
     except LabError as error:
         print(f"freethreaded: {error}", file=sys.stderr)
         return 1

@@ -16,11 +16,12 @@ from pykvm import (
     Kvm,
     KvmError,
     KvmExistsError,
+    MemorySlot,
     MmioWrite,
 )
 from tests.kvm.footprint import mappings, unchanged
 from tests.kvm.machines import MEMORY_GPA, MEMORY_SIZE, SCRIBBLE, VALUE, Machine, prepare
-from tests.kvm.threads import workers
+from tests.kvm.threads import Gate, workers
 
 Make = Callable[..., Machine]
 
@@ -166,3 +167,22 @@ def test_threads_get_numbers_of_their_own(vm: VM, memory: GuestMemory) -> None:
     with workers(*[lambda first=first << 32: add(first) for first in range(4)]):
         pass
     assert sorted(numbers) == list(range(200))
+
+
+def test_memory_that_another_thread_gave_to_the_guest_can_be_closed(vm: VM) -> None:
+    """Without a GIL what that thread made would end only as it wakes up."""
+    memory = GuestMemory(MEMORY_SIZE)
+    slots: list[MemorySlot] = []
+    gate = Gate()
+
+    def give() -> None:
+        slots.append(vm.add_memory(MEMORY_GPA, memory))
+        memory.store(0, 4, 1)
+        gate.pass_through()
+
+    with workers(give):
+        gate.wait()
+        slots.pop().close()
+        memory.close()
+        gate.open()
+    assert memory.closed

@@ -122,7 +122,7 @@ def test_an_exception_that_nobody_was_told_is_printed() -> None:
         "    thread._thread.join()\n"
         "    del thread\n"
     )
-    assert "Exception ignored in" in said
+    assert "Exception ignored " in said
     assert "ZeroDivisionError" in said
 
 

@@ -55,9 +55,8 @@ def _install(packages: list[str]) -> None:
         subprocess.run([*get, *words], stdin=subprocess.DEVNULL, check=True, env=environment)
 
 
-def main() -> int:
-    """Installs what is missing; 1 and a word to the user where that cannot be."""
-    missing = [*_for_building(), *_for_the_lab()]
+def provide(missing: list[str]) -> int:
+    """Installs these packages; 1 and a word to the user where that cannot be."""
     if not missing:
         return 0
     print(f"missing Debian packages: {' '.join(missing)}", flush=True)
@@ -74,6 +73,11 @@ def main() -> int:
         print(f"'{' '.join(failure.cmd)}' failed. Put it right by hand: {command}")
         return 1
     return 0
+
+
+def main() -> int:
+    """Installs what is missing, as :func:`provide` does."""
+    return provide([*_for_building(), *_for_the_lab()])
 
 
 if __name__ == "__main__":
