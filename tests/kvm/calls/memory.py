@@ -14,6 +14,15 @@ CALLS: list[Call] = [
     Call("GuestMemory.close", "memory", closed=None),
     Call("GuestMemory.closed", "memory", closed=None),
     Call(
+        "GuestMemory.device",
+        "",
+        {
+            "given": (lambda stage: stage["file"], Descriptor()),
+            "offset": (0, Int(0, 1 << 52)),
+            "size": (MEMORY_SIZE, _SIZE),
+        },
+    ),
+    Call(
         "GuestMemory.file",
         "",
         {
