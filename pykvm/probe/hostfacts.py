@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pykvm.probe import host
 from pykvm.probe.facts import Fact
+from pykvm.probe.surroundings import surroundings
 
 __all__ = ["host_facts"]
 
@@ -60,6 +61,7 @@ def host_facts(path: str) -> dict[str, Fact]:
         "container": Fact.of(host.container(), "/run, /.dockerenv, $container"),
         "module_parameters": Fact.of(_parameters(), str(_PARAMETERS)),
         **_node(path),
+        **surroundings(),
     }
 
 

@@ -22,6 +22,9 @@ from pykvm.probe import host
 from pykvm.probe.facts import Fact
 from pykvm.probe.report import Gap
 
+#: Answers of a sandbox or a security module; KVM has others.
+CONFINED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
+
 __all__ = ["refused", "unopened", "whole_gaps"]
 
 _NODE = "/dev/kvm"
@@ -74,7 +77,7 @@ def refused(refusal: OSError) -> Gap:
     what = f"{refusal.ioctl} fails: {refusal.strerror}."
     why = refusal.hint
     remedy = "The kernel's log may tell: sudo dmesg | tail"
-    if refusal.errno in (errno.EPERM, errno.EACCES):
+    if refusal.errno in CONFINED:
         why = "KVM itself does not refuse it so: a sandbox (seccomp) or a security module does."
         remedy = "Allow this process the ioctls of /dev/kvm."
     return Gap("refused", what, why, remedy)
@@ -94,6 +97,8 @@ def _architecture() -> Gap:
 def _node(path: str, failure: Exception) -> Gap:
     """Why the node cannot be opened."""
     number = failure.errno if isinstance(failure, OSError) else None
+    if isinstance(failure, KvmError) and failure.ioctl != "open" and number in CONFINED:
+        return refused(failure)
     hint = failure.hint if isinstance(failure, KvmError) else hint_for("open", number or 0)
     if number in (errno.ENODEV, errno.ENXIO):
         what = f"{path} is there, but no KVM behind it."

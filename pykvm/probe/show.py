@@ -25,7 +25,11 @@ _NAME_WIDTH = 24
 _VALUE_WIDTH = 13
 _INDENT = 4
 #: What people look for once they have a name for it, and never before.
-_ONLY_VERBOSE = ("vcpu_mmap_size", "node", "midr", "cpu_features", "module_parameters", "system")
+_ONLY_VERBOSE = (
+    "vcpu_mmap_size", "node", "midr", "cpu_features", "module_parameters", "system", "byte_order",
+    "bogomips", "cpu_topology", "numa_nodes", "vulnerabilities", "cgroup_controllers", "tun",
+    "vhost_net", "vhost_vsock",
+)  # fmt: skip
 _STYLES = {"value": "green", "no": "yellow", "failed": "bold red"}
 
 
@@ -134,7 +138,9 @@ def _line(name: str, fact: Fact, signs: Signs, width: int, verbose: bool) -> Ren
     line.add_column(width=1)
     line.add_column(width=_NAME_WIDTH, no_wrap=True)
     is_host = ABOUT[name].group == "host"
-    words = fact.errno if fact.state == "failed" else shown(name, fact, whole=is_host)
+    words = (
+        fact.errno if fact.state == "failed" else shown(name, fact, whole=is_host and not verbose)
+    )
     told = Text(words or "", "" if fact.yes else _STYLES[fact.state])
     if is_host and not verbose:  # their names say it all
         line.add_column(overflow="fold")

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -208,3 +210,26 @@ def test_a_session_older_than_the_membership(node: Node, tmp_path: Path) -> None
     found = gap(Report.from_json(ended.stdout), "permission")
     assert "root:strangers, mode 0660; you are nobody" in found.why
     assert "newgrp strangers" in found.remedy
+
+
+def test_a_node_that_is_something_else() -> None:
+    told = in_namespace("mount --bind /dev/null /dev/kvm")
+    assert told.facts["kvm"].state == "failed"
+    assert told.gaps[-1].what == "/dev/kvm cannot be used: Inappropriate ioctl for device."
+    assert "This descriptor is not /dev/kvm." in told.gaps[-1].why
+
+
+def test_who_else_may_use_the_node(node: Node) -> None:
+    """An ACL as udev gives one to whoever sits at the machine."""
+    path = node(0o660)
+    entries = ((0x01, 6, 2**32 - 1), (0x02, 6, _NOBODY), (0x04, 6, 2**32 - 1),
+               (0x10, 6, 2**32 - 1), (0x20, 0, 2**32 - 1))  # fmt: skip
+    data = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", data)
+    except OSError as refusal:
+        assert refusal.errno == errno.EOPNOTSUPP  # noqa: PT017 - of the file system
+        return
+    told = as_nobody(path)
+    assert told.facts["kvm"].yes
+    assert told.facts["node_acl"].value == (f"user:{_NOBODY}:rw-",)
