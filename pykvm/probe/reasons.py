@@ -40,8 +40,7 @@ def reason_for(report: Report, name: str) -> Reason:
         return Reason(f"It is arm64's, and this machine is {report.facts['machine'].value}.", "")
     running = str(report.facts["kernel"].value)
     if about.since and _version(running) < _version(about.since):
-        why = f"Linux {about.since} brought it, and this is {running}."
-        return Reason(why, f"Boot Linux {about.since} or newer.")
+        return Reason(f"Linux {about.since} brought it.", "Boot that or a newer one.")
     gic = report.facts["host_gic"]
     here = f" The host's own is a GIC{gic.value}." if gic.yes and name.startswith("gic") else ""
     why = about.lacks or "The kernel answers that it has no such thing"

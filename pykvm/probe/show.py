@@ -17,7 +17,7 @@ from rich.text import Text
 from pykvm.probe.about import ABOUT, GROUPS
 from pykvm.probe.facts import Fact
 from pykvm.probe.report import Reason, Report
-from pykvm.probe.words import shown, verdict
+from pykvm.probe.words import host_lines, shown, verdict
 
 __all__ = ["Signs", "blocks", "console_for", "show", "signs_for"]
 
@@ -26,9 +26,8 @@ _VALUE_WIDTH = 13
 _INDENT = 4
 #: What people look for once they have a name for it, and never before.
 _ONLY_VERBOSE = (
-    "vcpu_mmap_size", "node", "midr", "cpu_features", "module_parameters", "system", "byte_order",
-    "bogomips", "cpu_topology", "numa_nodes", "vulnerabilities", "cgroup_controllers", "tun",
-    "vhost_net", "vhost_vsock",
+    "api_version", "vcpu_mmap_size", "vcpu_ids", "vm_attributes", "vcpu_attributes",
+    "hypercall_bitmaps",
 )  # fmt: skip
 _STYLES = {"value": "green", "no": "yellow", "failed": "bold red"}
 
@@ -93,6 +92,8 @@ def blocks(report: Report, signs: Signs, *, verbose: bool, width: int) -> Iterat
         yield from _gap(Reason(gap.why, gap.remedy))
     for group, title in GROUPS.items():
         facts = dict(_of_group(report, group, verbose))
+        if group == "host" and not verbose:
+            yield from map(Text, ("", *host_lines(report)))
         if not facts:
             continue
         yield Text(f"\n{title}", "bold")
@@ -108,16 +109,14 @@ def blocks(report: Report, signs: Signs, *, verbose: bool, width: int) -> Iterat
 def _of_group(report: Report, group: str, verbose: bool) -> Iterator[tuple[str, Fact]]:
     if group == "selftest" and report.selftest is None:
         return
-    if _hopeless(report) and not (group == "host" or verbose):
-        return  # the verdict says why
+    if not verbose and (group == "host" or _hopeless(report)):
+        return  # said in a line or two
     for name, fact in report.facts.items():
         about = ABOUT.get(name)
         if about is None or about.group != group:
             continue
         if not verbose:
             if name in _ONLY_VERBOSE or (about.of and not report.facts[about.of].yes):
-                continue
-            if group == "host" and not fact.yes:
                 continue
             if _elsewhere(report) and fact.state == "no":
                 continue
@@ -137,15 +136,8 @@ def _line(name: str, fact: Fact, signs: Signs, width: int, verbose: bool) -> Ren
     line = Table.grid(padding=(0, 1))
     line.add_column(width=1)
     line.add_column(width=_NAME_WIDTH, no_wrap=True)
-    is_host = ABOUT[name].group == "host"
-    words = (
-        fact.errno if fact.state == "failed" else shown(name, fact, whole=is_host and not verbose)
-    )
+    words = fact.errno if fact.state == "failed" else shown(name, fact)
     told = Text(words or "", "" if fact.yes else _STYLES[fact.state])
-    if is_host and not verbose:  # their names say it all
-        line.add_column(overflow="fold")
-        line.add_row(signs.of(fact), name, told)
-        return Padding(line, (0, 0, 0, 1), expand=False)
     line.add_column(width=max(_VALUE_WIDTH, (width - _NAME_WIDTH) // 5), overflow="fold")
     line.add_column(overflow="fold")
     meaning = Text(ABOUT[name].meaning)

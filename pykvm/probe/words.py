@@ -10,7 +10,7 @@ from pykvm.probe.about import ABOUT
 from pykvm.probe.facts import Fact, Value
 from pykvm.probe.report import Report
 
-__all__ = ["shown", "verdict"]
+__all__ = ["host_lines", "shown", "verdict"]
 
 #: What a VMM cares for most: what it is called in a sentence.
 _STRENGTHS = {
@@ -93,6 +93,25 @@ def _plain(value: Value, whole: bool) -> str:
         listed = ", ".join(map(str, value))
         return listed if whole or len(listed) <= _SHORT else _count(value)
     return str(value)
+
+
+def host_lines(report: Report) -> tuple[str, str]:
+    """The machine, and the node, in a line each."""
+    facts = report.facts
+
+    def words(form: str, name: str) -> str:
+        return form.format(shown(name, facts[name], whole=True)) if facts[name].yes else ""
+
+    cpus = words("{} CPUs", "cpus") + words(" ({})", "cpu_models")
+    host = (
+        words("{}", "machine"), words("Linux {}", "kernel"), cpus,
+        words("pages of {}", "page_size"), words("GIC{}", "host_gic"),
+        words("KVM in mode {}", "kvm_mode"),
+        words("entered at {}", "entered_at"), words("in a container ({})", "container"),
+    )  # fmt: skip
+    owner = words("{}", "node_owner") + words(":{}", "node_group")
+    node = (words("{}", "node"), owner, words("mode {}", "node_mode"), words("{}", "node_acl"))
+    return ", ".join(filter(None, host)), " ".join(filter(None, node))
 
 
 def verdict(report: Report) -> tuple[bool, str]:

@@ -186,8 +186,8 @@ class TestCommand:
 class TestReasons:
     def test_a_kernel_that_is_too_old(self) -> None:
         why, remedy = good_report(pmu_strict=NO).reason("pmu_strict")
-        assert why == "Linux 7.3 brought it, and this is 6.12.1."
-        assert remedy == "Boot Linux 7.3 or newer."
+        assert why == "Linux 7.3 brought it."
+        assert remedy == "Boot that or a newer one."
 
     def test_hardware_that_lacks_it(self) -> None:
         report = good_report(gicv2=NO, sve=NO, sve_lengths=NO)
