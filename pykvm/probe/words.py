@@ -63,7 +63,7 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "block_sizes": lambda sizes: ", ".join(map(_bytes, sizes)),
     "ipa_bits": lambda bits: f"{bits} bits",
     "ipa_sizes": _ranges,
-    "psci_versions": ", ".join,
+    "psci_versions": lambda versions: f"{versions[0]} to {versions[-1]}",
     "midr": lambda midrs: ", ".join(dict.fromkeys(midrs)),
 }
 #: Where the whole value is asked for; else it is counted.
