@@ -40,14 +40,19 @@ MIB = 1 << 20
 READ_SIZE, WRITE_SIZE, WRITE_AT = 8 * MIB, 2 * MIB, 32 * MIB
 
 
-def script(kind: Kind, *, repeats: int = 1) -> str:
-    """What a guest does, as its init's shell script; it waits for a line of input at each mark.
+def script(kind: Kind, *, repeats: int = 1, patience: int = 30) -> str:
+    """What a guest does, as its init's shell script.
+
+    It waits for the device ``patience`` seconds, and at each mark for a line of input.
 
     Marks: ``mark ready`` (or ``mark nothing``), ``mark before``, ``mark after``, ``mark done``.
     """
     look = f"[ -b {kind.disk} ]" if kind.disk else "grep -q Keyboard /proc/bus/input/devices"
     load = "; ".join(f"modprobe {name}" for name in kind.modules)
-    lines = [load, f"n=0; until {look} || [ $n -gt 300 ]; do n=$((n+1)); sleep 0.1; done"]
+    lines = [
+        load,
+        f"n=0; until {look} || [ $n -gt {10 * patience} ]; do n=$((n+1)); sleep 0.1; done",
+    ]
     lines += [f"{look} && echo mark ready || echo mark nothing; read x"]
     if kind.disk:
         disk = kind.disk

@@ -171,12 +171,16 @@ def _show_registers(
     at = 0
     for area in [*direct, range(region.size, region.size)]:
         if at < area.start:
-            bus.add(f"{name} +{at:#x}", gpa + at, area.start - at, _Trapped(device, region, at))
+            bus.add(name + _from(at), gpa + at, area.start - at, _Trapped(device, region, at))
         if area:
             _show(vm, undo, gpa + area.start, device.map(region, area))
-            bus.keep_clear(f"{name} +{area.start:#x}", gpa + area.start, len(area))
+            bus.keep_clear(name + _from(area.start), gpa + area.start, len(area))
         at = area.stop
     return sum(map(len, direct))
+
+
+def _from(offset: int) -> str:
+    return f" from {offset:#x}" if offset else ""
 
 
 def _show(vm: VM, undo: ExitStack, gpa: int, registers: GuestMemory) -> None:

@@ -25,11 +25,11 @@ PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "boot_linux.py"
 PATIENCE = 200
 
 
-def command(script: str, *words: str) -> list[str]:
+def command(script: str, *words: str, program: Path = PROGRAM) -> list[str]:
     """The command line for a guest whose init runs ``script``, in which no double quote can be."""
     assert '"' not in script
     return [
-        sys.executable, str(PROGRAM), str(GUEST), "--initrd", str(GUEST.with_name("initrd")),
+        sys.executable, str(program), str(GUEST), "--initrd", str(GUEST.with_name("initrd")),
         *words, "--append", f'quiet guest.run="{script}"',
     ]  # fmt: skip
 
@@ -37,9 +37,9 @@ def command(script: str, *words: str) -> list[str]:
 class Linux:
     """A guest under way. ``said`` is everything that it has printed."""
 
-    def __init__(self, script: str, *words: str) -> None:
+    def __init__(self, script: str, *words: str, program: Path = PROGRAM) -> None:
         self._process = subprocess.Popen(
-            command(script, *words),
+            command(script, *words, program=program),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert self._process.stdin is not None
@@ -106,9 +106,9 @@ class Linux:
 
 
 @contextlib.contextmanager
-def linux(script: str, *words: str) -> Iterator[Linux]:
+def linux(script: str, *words: str, program: Path = PROGRAM) -> Iterator[Linux]:
     """A guest that is ended with the block, whatever happened."""
-    guest = Linux(script, *words)
+    guest = Linux(script, *words, program=program)
     try:
         yield guest
     finally:
