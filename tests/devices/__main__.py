@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m tests.devices``: devices of a host in stock guests, as a table; 1 if one is wrong.
 
-``python -m tests.devices devices-gicv3 ahci`` for the rows of one host that begin so.
+``python -m tests.devices devices-gicv3 ahci`` for the rows of one host that begin so;
+``python -m tests.devices soak devices-gicv3 50`` for so many guests one after the other.
 """
 
 from __future__ import annotations
@@ -23,20 +24,16 @@ from tests.lab.shapes import NAMED_SHAPES
 _LIMIT_SECONDS = 3600
 
 
-def told(host: str, *names: str) -> Iterator[dict[str, Any]]:
-    """What each row of a host came to."""
+def on_host(host: str, *command: str) -> list[str]:
+    """The words that run a command on a host, with a Linux for guests of it."""
     words = [sys.executable, "-m", "tests.lab", "run", "--shape", host, "--guest", "6.12"]
     words += [word for name in MODULES for word in ("--guest-module", name)]
-    words += [
-        "--timeout",
-        str(_LIMIT_SECONDS),
-        "--",
-        "python3",
-        "-m",
-        "tests.devices.inside",
-        host,
-        *names,
-    ]
+    return [*words, "--timeout", str(_LIMIT_SECONDS), "--", *command]
+
+
+def told(host: str, *names: str) -> Iterator[dict[str, Any]]:
+    """What each row of a host came to."""
+    words = on_host(host, "python3", "-m", "tests.devices.inside", host, *names)
     with subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as lab:
@@ -86,6 +83,11 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 
 def main(words: list[str]) -> int:
+    if words[:1] == ["soak"]:
+        host, *rest = words[1:]
+        return subprocess.run(
+            on_host(host, "python3", "-m", "tests.devices.soak", *rest)
+        ).returncode
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     hosts = words[:1] or list(NAMED_SHAPES)
     if hosts[0] not in NAMED_SHAPES:
@@ -99,7 +101,8 @@ def main(words: list[str]) -> int:
             shown.add_row(f"  {row['row']}", *cells(row), verdict)
             console.print(f"{row['seconds']:6.0f} s  {host}: {row['row']}: {verdict}")
             if not row["right"]:
-                console.print(row["said"][-3000:], markup=False)
+                said = row.pop("said")
+                console.print(f"{row}\n{said[-3000:]}", markup=False)
                 good = False
     console.print(shown)
     return 0 if good else 1

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.properties import holds
-from tests.runner import demo_linux
+from tests.runner import demo_device, demo_linux
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 1000
@@ -186,6 +186,9 @@ def main() -> int:
     )
     if not natively() and not demo_linux.show(console, INDENT):
         console.print("[bold red]Linux did not come up in the minimal VMM, or not to its end.[/]")
+        good = False
+    if not natively() and not demo_device.show(console, INDENT):
+        console.print("[bold red]The guest did not get the host's disk as it is.[/]")
         good = False
     return 0 if good else 1
 

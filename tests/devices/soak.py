@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""On an emulated host: one device, guest after guest, however each of them ends.
+
+After every end the host's kernel must have everything back: no page stays pinned, no interrupt
+requested, and the next guest finds the device.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, "examples")
+
+from tests.arm64.vmm.linux import Linux, linux
+from tests.devices.kinds import KINDS
+from tests.vfio import bound, trust_guests
+
+_PATIENCE_SECONDS = 60
+_KIND = KINDS["ahci"]
+_LOAD = "; ".join(f"modprobe {name}" for name in _KIND.modules)
+_WAIT = f"until [ -b {_KIND.disk} ]; do :; done"
+#: Reads what it knows, then goes on for ever if it is not told to end.
+_SCRIPT = (
+    f"echo mark up; read x; {_LOAD}; {_WAIT}; "
+    f"dd if={_KIND.disk} bs=512 skip=4660 count=1 2>/dev/null | head -n 1; echo mark read; "
+    "read x; [ x$x = xend ] && poweroff -f; echo mark busy; "
+    f"while dd if={_KIND.disk} of=/dev/null bs=64k count=100 iflag=direct 2>/dev/null; do :; done"
+)
+
+
+def _ends_by_itself(guest: Linux) -> None:
+    guest.next("mark up")
+    guest.type("\n")
+    assert "sector 00001234\n" in guest.next("mark read")
+    guest.type("end\n")
+    assert guest.end()[0] == 0
+
+
+def _killed_before_it_reads(guest: Linux) -> None:
+    guest.next("mark up")
+    guest.signal(signal.SIGKILL)
+
+
+def _killed_while_it_reads(guest: Linux) -> None:
+    guest.next("mark up")
+    guest.type("\n")
+    guest.next("mark read")
+    guest.type("\n")
+    guest.next("mark busy")
+    time.sleep(0.2)
+    guest.signal(signal.SIGKILL)
+
+
+def _told_to_end_while_it_reads(guest: Linux) -> None:
+    guest.next("mark up")
+    guest.type("\n")
+    guest.next("mark read")
+    guest.type("\n")
+    guest.next("mark busy")
+    guest.signal(signal.SIGTERM)
+    assert guest.end()[0] == 128 + signal.SIGTERM
+
+
+def _pinned() -> int:
+    """Pages that somebody keeps in place, of the whole host."""
+    text = Path("/proc/vmstat").read_text(encoding="ascii")
+    found = dict(line.split() for line in text.splitlines())
+    return int(found["nr_foll_pin_acquired"]) - int(found["nr_foll_pin_released"])
+
+
+def _users(group: str) -> list[str]:
+    """Descriptors of the group's node, of whatever process."""
+    found = []
+    for fd in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if str(fd.readlink()) == group:
+                found.append(str(fd))
+        except OSError:
+            continue
+    return found
+
+
+def _is_free(address: str, group: str, pinned: int) -> bool:
+    interrupts = Path("/proc/interrupts").read_text(encoding="utf-8")
+    return f"({address})" not in interrupts and _pinned() == pinned and not _users(group)
+
+
+def main(count: str = "50") -> int:
+    trust_guests()
+    address = bound(_KIND.name)
+    number = Path(f"/sys/bus/pci/devices/{address}/iommu_group").readlink().name
+    group = f"/dev/vfio/{number}"
+    pinned = _pinned()
+    ends: list[Callable[[Linux], None]] = [_ends_by_itself] * int(count)
+    ends += [_killed_before_it_reads, _killed_while_it_reads, _told_to_end_while_it_reads] * 3
+    ends += [_ends_by_itself]
+    start = time.monotonic()
+    for life, end in enumerate(ends, start=1):
+        with linux(_SCRIPT, "--device", f"{address},direct", "--memory", "128") as guest:
+            end(guest)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not _is_free(address, group, pinned):
+            if time.monotonic() > deadline:
+                print(f"after life {life} ({end.__name__}): {_pinned() - pinned} pages pinned, "
+                      f"{group} open as {_users(group)}")  # fmt: skip
+                return 1
+            time.sleep(0.05)
+        print(f"{time.monotonic() - start:7.1f} s  life {life}: {end.__name__}", flush=True)
+    cut = len(ends) - int(count) - 1
+    print(f"{len(ends)} guests, {cut} of them killed or told to end: nothing is left of any")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
