@@ -56,9 +56,10 @@ def show(console: Console, indent: str) -> bool:
     if process.returncode or expected not in said or not of_guest or not of_host or leaving:
         return False
     console.print(
-        f"{indent}{_SIZE >> 20} MiB read, and they are what the disk holds. {of_host[1]} interrupts "
-        f"of the device's line by the end, {of_guest[1]} taken by the guest when it counted; Python "
-        f"saw none of them, and no access to a register. {time.monotonic() - start:.0f} s",
+        f"{indent}{_SIZE >> 20} MiB read, and they are what the disk holds. {of_host[1]} "
+        f"interrupts of the device's line by the end, {of_guest[1]} taken by the guest when it "
+        "counted; Python saw none of them, and no access to a register. "
+        f"{time.monotonic() - start:.0f} s",
         markup=False,
     )
     return True
