@@ -53,7 +53,7 @@ def main(given: argparse.Namespace | None = None) -> int:
                 if outcome.ending is not Ending.RESET or given.no_reboot:
                     break
     except (BadInput, KvmError) as refusal:
-        outcome = Outcome(lambda: None)
+        outcome = Outcome()
         outcome.end(Ending.BAD_INPUT, str(refusal))
     if outcome.ending in (Ending.BAD_INPUT, Ending.CRASH):
         tell([outcome.why])
@@ -77,7 +77,7 @@ def live(
         terminal = backends.terminal
         loop = EventLoop()
         undo.callback(loop.close)
-        outcome = Outcome(loop.stop)
+        outcome = Outcome(loop.stop, terminal.let_go)
         kvm = undo.enter_context(Kvm())
         bits = (layout.RAM + given.memory - 1).bit_length()
         vm = undo.enter_context(kvm.create_vm(ipa_bits=bits if bits > 40 else 0))

@@ -32,8 +32,8 @@ class Ending(enum.Enum):
 class Outcome:
     """Where whoever ends the guest says so: the first one is believed."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        """``wake`` makes the main thread look."""
+    def __init__(self, *wake: Callable[[], None]) -> None:
+        """``wake`` makes the main thread look, and whoever waits for somebody else."""
         self._wake = wake
         self._lock = threading.RLock()  # a signal's handler may come in between
         self.ending: Ending | None = None
@@ -46,7 +46,8 @@ class Outcome:
         with self._lock:
             if self.ending is None:
                 self.ending, self.why = ending, why
-        self._wake()
+        for wake in self._wake:
+            wake()
 
     def fail(self, failure: BaseException) -> None:
         """Something is wrong with this program itself; the main thread raises it."""

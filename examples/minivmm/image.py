@@ -8,7 +8,6 @@ Source: Documentation/arch/arm64/booting.rst.
 
 from __future__ import annotations
 
-import lzma
 import struct
 import zlib
 from pathlib import Path
@@ -25,6 +24,12 @@ _LARGEST = 1 * GIB
 
 _HEADER = struct.Struct("<8x3Q24x4s4x")
 _BIG_ENDIAN = 1
+#: Kernels of other machines, by what they have where.
+_OTHERS = (
+    (0x202, b"HdrS", "x86"),
+    (0x24, b"\x18\x28\x6f\x01", "32-bit Arm"),
+    (0x38, b"RSC\x05", "RISC-V"),
+)
 
 
 class Kernel(NamedTuple):
@@ -112,15 +117,18 @@ def _read(path: Path) -> bytes:
 def _unpacked(path: Path, data: bytes | memoryview, kind: str) -> bytes:
     """Decompressed; a packed file may have other bytes after its end, and EFI zboot does."""
     unpacker: Any
+    damaged: tuple[type[Exception], ...] = (zlib.error,)
     if kind == "gzip":
         unpacker = zlib.decompressobj(wbits=31)
     elif kind in ("xz", "xzkern", "lzma"):
-        unpacker = lzma.LZMADecompressor()
+        import lzma  # slow to load, and few kernels need it
+
+        damaged, unpacker = (lzma.LZMAError,), lzma.LZMADecompressor()
     else:
         raise BadInput(f"{path}: packed by {kind!r}, which is not known here; give it unpacked")
     try:
         plain: bytes = unpacker.decompress(data, _LARGEST)
-    except (zlib.error, lzma.LZMAError) as failure:
+    except damaged as failure:
         raise BadInput(f"{path}: damaged {kind} data ({failure})") from None
     if not unpacker.eof:
         raise BadInput(f"{path}: truncated {kind} data")
@@ -180,6 +188,7 @@ def _what_instead(data: bytes) -> str:
     for magic, words in known.items():
         if data.startswith(magic):
             return words
-    if data[0x202:0x206] == b"HdrS":
-        return " but one for x86"
+    for offset, magic, machine in _OTHERS:
+        if data[offset : offset + 4] == magic:
+            return f" but one for {machine}"
     return " (no magic number at 0x38)"

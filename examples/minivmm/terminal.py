@@ -9,13 +9,16 @@ from __future__ import annotations
 import atexit
 import os
 import select
+import stat
 import termios
 import threading
 import tty
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from minivmm.events import LEVEL, EventLoop
+from pykvm import EventFd
 
 ESCAPE = 0x01
 _HELP = b"\r\nCtrl-A x quits, Ctrl-A Ctrl-A sends a Ctrl-A to the guest\r\n"
@@ -34,7 +37,7 @@ class Terminal:
     """Stdin and stdout, raw while the ``with`` block lasts."""
 
     def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
-        self._in, self._out = stdin, stdout
+        self._in, self._out = stdin, _opened_again(stdout)
         self._quit: Callable[[], None] = lambda: None
         self._is_terminal = os.isatty(self._in)
         self._before: list[Any] | None = None
@@ -42,7 +45,11 @@ class Terminal:
         self._receiver: Receiver | None = None
         self._loop: EventLoop | None = None
         self._watched = self._ended = False
-        self._lock = threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._ending = EventFd()
+        self._writable = select.poll()
+        self._writable.register(self._out, select.POLLOUT)
+        self._writable.register(self._ending, select.POLLIN)
 
     def fileno(self) -> int:
         return self._in
@@ -56,6 +63,8 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self._restore()
+        self._ending.close()
+        os.close(self._out)
 
     def _restore(self) -> None:
         if self._before is not None:
@@ -63,20 +72,30 @@ class Terminal:
             self._before = None
 
     def send(self, data: bytes | memoryview) -> None:
-        """What the guest prints. Where nobody reads stdout any more, it is dropped."""
+        """What the guest prints. Where nobody reads stdout any more, it is dropped.
+
+        It may wait for whoever reads, but never inside write(), where nobody could let it go.
+        """
         rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[os.write(self._out, rest) :]
-            except BlockingIOError:
-                select.select([], [self._out], [])
-            except (BrokenPipeError, OSError):
-                return
+        with self._sending:
+            while rest:
+                try:
+                    rest = rest[os.write(self._out, rest) :]
+                except BlockingIOError:
+                    if self._out not in dict(self._writable.poll()):  # let_go()
+                        return
+                except OSError:
+                    return
+
+    def let_go(self) -> None:
+        """The guest has come to its end: nobody waits any more for somebody to read."""
+        self._ending.signal()
 
     def connect(self, receiver: Receiver, loop: EventLoop, quit: Callable[[], None]) -> None:
         """Input goes to ``receiver``, as it has room for it; Ctrl-A x calls ``quit``."""
         self._receiver, self._loop, self._quit = receiver, loop, quit
         self._watched = False
+        self._ending.read()
         self.more()
 
     def more(self) -> None:
@@ -134,3 +153,13 @@ class Terminal:
             else:
                 self.send(_HELP)
         return bytes(for_guest)
+
+
+def _opened_again(fd: int) -> int:
+    """Where somebody reads, in a way of our own that does not block; others share the given one."""
+    is_read = os.isatty(fd) or stat.S_ISFIFO(os.fstat(fd).st_mode)
+    if is_read:
+        with suppress(OSError):
+            flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(f"/proc/self/fd/{fd}", flags)
+    return os.dup(fd)

@@ -162,6 +162,7 @@ _LINUX = "tests/arm64/vmm"
 #: TEST_SHAPES has its share of them, by its number, and all of them only by name.
 _LINUX_SHARES: dict[str, tuple[int, ...]] = {
     "test_flat.py": (0, 3),
+    "test_endings.py": (4,),
     "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host": (0,),
     "test_network.py::test_pings_and_megabytes_both_ways[off]": (1,),
     "test_boot_linux.py::test_a_16550_a_virtio_console_and_a_reset_that_is_not_wanted": (2,),

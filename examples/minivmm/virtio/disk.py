@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,9 @@ class Disk:
         if not size or size % SECTOR:
             os.close(self._fd)
             raise BadInput(f"disk {path}: {size} bytes; a disk is whole sectors of {SECTOR}")
+        if said := _size_by_content(self._fd, size):
+            os.close(self._fd)
+            raise BadInput(f"disk {path}: truncated: {size} bytes, but its {said[0]} has {said[1]}")
         if not read_only:
             self._lock(path)
         self.sectors = size // SECTOR
@@ -76,6 +80,20 @@ class Disk:
     def __exit__(self, *_: object) -> None:
         self.flush()
         os.close(self._fd)
+
+
+def _size_by_content(fd: int, size: int) -> tuple[str, int] | None:
+    """What says that there should be more than ``size`` bytes, and how many; None: nothing does."""
+    start = os.pread(fd, 4096, 0).ljust(4096, b"\0")
+    if start[512:520] == b"EFI PART":
+        (last,) = struct.unpack_from("<32xQ", start, 512)
+        said = "GUID partition table", (last + 1) * SECTOR
+    elif start[1080:1082] == b"\x53\xef" and (shift := start[1048]) <= 6:
+        (blocks,) = struct.unpack_from("<I", start, 1028)
+        said = "ext4 file system", blocks << 10 + shift
+    else:
+        return None
+    return said if said[1] > size else None
 
 
 def _fallocate(fd: int, offset: int, size: int) -> bool:

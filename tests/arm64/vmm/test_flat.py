@@ -3,81 +3,22 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import signal
-import struct
 import subprocess
-import sys
-import termios
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from guests import words
 
-from tests.arm64.vmm.linux import PATIENCE, PROGRAM
-
-UART, NOTHING = 0x0900_0000, 0x0B00_0000
-OFF, RESET = 0x8400_0008, 0x8400_0009
-
-
-def program(instructions: Sequence[int], *constants: int) -> bytes:
-    """Instructions, then the numbers that ``constant`` loads."""
-    filled = [*instructions, *[words.SPIN] * (-len(instructions) % 2)]
-    body = [
-        word + (len(filled) - at + 2 * (word >> 5 & 0x7FFFF) << 5) - (word & 0x7FFFF << 5)
-        if word >> 24 == 0x58 else word
-        for at, word in enumerate(filled)
-    ]  # fmt: skip
-    return struct.pack(f"<{len(body)}I{len(constants)}Q", *body, *constants)
-
-
-def constant(register: int, number: int) -> int:
-    """``ldr x<register>, =<constant number>``; ``program`` knows how far that is."""
-    return 0x5800_0000 | number << 5 | register
-
-
-def say(text: bytes) -> list[int]:
-    """x10 is the UART; immediate numbers come by movz."""
-    told: list[int] = []
-    for byte in text:
-        told += [0x5280_0000 | byte << 5 | 11, words.str_w(11, 10)]
-    return told
-
-
-HELLO = [constant(10, 0), *say(b"up\n")]
-
-
-def psci(number_of_constant: int) -> list[int]:
-    return [constant(0, number_of_constant), words.hvc(), words.SPIN]
-
-
-def run(
-    tmp_path: Path, instructions: Sequence[int], *given: str, constants: Sequence[int] = ()
-) -> subprocess.CompletedProcess[str]:
-    binary = tmp_path / "flat"
-    binary.write_bytes(program(instructions, UART, OFF, RESET, *constants))
-    return subprocess.run(
-        [sys.executable, str(PROGRAM), str(binary), "--flat", "--memory", "8M", *given],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-
-
-def ended(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
-    return done.returncode, done.stdout, done.stderr
+from tests.arm64.vmm.flat import HELLO, NOTHING, command, constant, ended, psci, run
+from tests.arm64.vmm.linux import PATIENCE
 
 
 def test_it_is_started_with_the_device_tree(tmp_path: Path) -> None:
     # The first byte of what x0 points to is printed: 0xd0, of a tree's magic number.
     told = [words.ldr_w(11, 0), constant(10, 0), words.str_w(11, 10), *psci(1)]
-    binary = tmp_path / "flat"
-    binary.write_bytes(program(told, UART, OFF))
     dump = tmp_path / "dtb"
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(binary), "--flat", "--memory", "8M",
-         "--dtb-dump", str(dump)],
+        command(tmp_path, told, "--dtb-dump", str(dump)),
         stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, b"\xd0", b"")
@@ -113,41 +54,6 @@ def test_statistics_name_what_left_the_guest(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "up\n")
     assert "store UART +0x0" in done.stderr
     assert "set-up" in done.stderr
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_end_it(tmp_path: Path, number: signal.Signals) -> None:
-    binary = tmp_path / "flat"
-    binary.write_bytes(program([*HELLO, words.SPIN], UART))
-    with subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(binary), "--flat", "--memory", "8M"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, errors) == (128 + number, b"")
-
-
-def test_ctrl_a_x_quits_and_the_terminal_is_as_before(tmp_path: Path) -> None:
-    binary = tmp_path / "flat"
-    binary.write_bytes(program([*HELLO, words.SPIN], UART))
-    user, near = pty.openpty()
-    before = termios.tcgetattr(near)
-    with subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(binary), "--flat", "--memory", "8M"],
-        stdin=near, stdout=near, stderr=near,
-    ) as process:  # fmt: skip
-        said = b""
-        while b"up" not in said and select.select([user], [], [], PATIENCE)[0]:
-            said += os.read(user, 1000)
-        assert termios.tcgetattr(near) != before
-        os.write(user, b"\x01x")
-        assert process.wait(PATIENCE) == 4
-    assert termios.tcgetattr(near) == before
-    os.close(user)
-    os.close(near)
 
 
 @pytest.mark.parametrize(

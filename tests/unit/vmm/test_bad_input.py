@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-import struct
+import gzip
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from minivmm import options
 from minivmm.endings import BadInput
+
+from tests.unit.vmm.test_disk import partitioned
+from tests.unit.vmm.test_image import an_image, with_sections, zboot
 
 PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "boot_linux.py"
 
@@ -49,25 +53,46 @@ def test_disks() -> None:
     assert given.disk == [(Path("a,b"), True), (Path("c"), False)]
 
 
-def run(*words: object) -> subprocess.CompletedProcess[str]:
+def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, PROGRAM, *map(str, words)],
+        [sys.executable, PROGRAM, *words], cwd=folder,
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
 
-def test_the_program_says_it_in_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path / "missing")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"boot_linux: {tmp_path}/missing: no such file\n"
+KERNEL = an_image()
+_BAD: dict[str, tuple[dict[str, bytes], str, str]] = {
+    # What is in which files, what is given, and what is said of it.
+    "missing kernel": ({}, "k", "k: no such file"),
+    "empty kernel": ({"k": b""}, "k", "k: the file is empty"),
+    "truncated kernel": ({"k": with_sections(2 << 20)}, "k", "truncated"),
+    "truncated gzip": ({"k": gzip.compress(KERNEL)[:-20]}, "k", "truncated gzip data"),
+    "truncated zboot": ({"k": zboot(KERNEL, b"gzip")[:9000]}, "k", "truncated"),
+    "x86 kernel": ({"k": b"\0" * 0x202 + b"HdrS" + bytes(99)}, "k", "but one for x86"),
+    "another machine's ELF": ({"k": b"\x7fELF" + bytes(99)}, "k", "but an ELF file"),
+    "missing initrd": ({"k": KERNEL}, "k --initrd i", "i: no such file"),
+    "empty initrd": ({"k": KERNEL, "i": b""}, "k --initrd i", "i: the file is empty"),
+    "missing disk": ({"k": KERNEL}, "k --disk d", "disk d: No such file"),
+    "disk of odd size": ({"k": KERNEL, "d": bytes(700)}, "k --disk d", "whole sectors"),
+    "short disk": ({"k": KERNEL, "d": partitioned(99)}, "k --disk d", "truncated: 1024 bytes"),
+    "one disk twice": ({"k": KERNEL, "d": bytes(512)}, "k --disk d --disk d", "in use"),
+    "a name too long for a tap": ({"k": KERNEL}, "k --tap averylonginterface", "1 to 15 bytes"),
+    "no CPU": ({"k": KERNEL}, "k --cpus 0", "at least one"),
+    "less than no CPU": ({"k": KERNEL}, "k --cpus -2", "at least one"),
+    "half a CPU": ({"k": KERNEL}, "k --cpus 1.5", "invalid int"),
+    "no memory": ({"k": KERNEL}, "k --memory 0", "2 MiB"),
+    "odd memory": ({"k": KERNEL}, "k --memory 3M", "2 MiB"),
+}  # fmt: skip
 
 
-def test_a_disk_is_looked_at_before_anything_is_made(tmp_path: Path) -> None:
-    head = struct.pack("<8s3Q24x4sI", b"", 0, 1 << 20, 0xA, b"ARMd", 0)
-    (tmp_path / "kernel").write_bytes(head.ljust(1 << 20, b"\0"))
-    done = run(tmp_path / "kernel", "--disk", tmp_path / "none")
+@pytest.mark.parametrize("case", _BAD)
+def test_the_program_says_it_in_one_line_and_ends_with_2(tmp_path: Path, case: str) -> None:
+    files, given, message = _BAD[case]
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    done = run(*given.split(), folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
+    assert re.fullmatch(rf"boot_linux: .*{message}.*\n", done.stderr), done.stderr
 
 
 def test_help_tells_every_option_and_status() -> None:

@@ -169,6 +169,36 @@ def test_what_is_no_disk_is_told(tmp_path: Path, make: object, words: str) -> No
         Disk(tmp_path / "it", read_only=True)
 
 
+def partitioned(sectors: int) -> bytes:
+    """The start of a disk whose partition table says how large it is."""
+    return bytes(512) + struct.pack("<8s24xQ", b"EFI PART", sectors - 1).ljust(512, b"\0")
+
+
+def ext4(blocks: int, *, log_size: int = 2) -> bytes:
+    return bytes(1024) + struct.pack("<4xI16xI28xH", blocks, log_size, 0xEF53).ljust(1024, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (partitioned(17), "8192 bytes, but its GUID partition table has 8704"),
+        (ext4(3), "8192 bytes, but its ext4 file system has 12288"),
+        (ext4(9, log_size=0), "has 9216"),
+    ],
+)
+def test_a_disk_that_is_shorter_than_it_says_is_told(path: Path, start: bytes, words: str) -> None:
+    path.write_bytes(start.ljust(8192, b"\0"))
+    with pytest.raises(BadInput, match=words):
+        Disk(path)
+
+
+@pytest.mark.parametrize("start", [partitioned(16), partitioned(15), ext4(2), ext4(8, log_size=0)])
+def test_a_disk_that_is_as_long_as_it_says_is_taken(path: Path, start: bytes) -> None:
+    path.write_bytes(start.ljust(8192, b"\0"))
+    with Disk(path) as disk:
+        assert disk.sectors == 16
+
+
 def test_two_guests_cannot_write_to_one_disk(path: Path) -> None:
     with Disk(path), pytest.raises(BadInput, match="in use"):
         Disk(path)

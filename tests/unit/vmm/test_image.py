@@ -69,6 +69,8 @@ def with_sections(end: int) -> bytes:
         (b"\x7fELF" + bytes(100), "ELF"),
         (bytes(1000), "not an arm64 kernel"),
         (b"\0" * 0x202 + b"HdrS" + bytes(100), "x86"),
+        (b"\0" * 0x24 + b"\x18\x28\x6f\x01" + bytes(100), "32-bit Arm"),
+        (b"\0" * 0x38 + b"RSC\x05" + bytes(100), "RISC-V"),
         (an_image(flags=1), "big-endian"),
         (an_image(offset=3 * MIB), "damaged"),
         (gzip.compress(an_image())[:-9], "truncated gzip data"),

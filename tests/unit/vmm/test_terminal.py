@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 import termios
 import threading
 import time
@@ -121,6 +122,30 @@ def test_ctrl_a_is_ours(keyboard: tuple[int, int], loop: EventLoop) -> None:
         assert not quits
         os.write(user, b"\x01x")
         assert soon(lambda: quits == [1])
+
+
+@pytest.mark.parametrize("through", ["pipe", "terminal"])
+def test_output_that_nobody_reads_holds_nobody_up_at_the_end(through: str) -> None:
+    far, near = os.pipe() if through == "pipe" else pty.openpty()
+    done = threading.Event()
+    stdin, _ = os.pipe()
+    with Terminal(stdin, near) as terminal:
+
+        def print_without_end() -> None:
+            for _ in range(1000):
+                terminal.send(b"x" * 10_000)
+            done.set()
+
+        threads = [threading.Thread(target=print_without_end) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert select.select([far], [], [], 20)[0]
+        assert not done.wait(0.2)
+        terminal.let_go()
+        for thread in threads:
+            thread.join()
+    os.close(far)
+    os.close(near)
 
 
 def feed(terminal: Terminal, typed: Typed, wanted: bytes) -> None:
