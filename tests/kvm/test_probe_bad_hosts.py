@@ -34,12 +34,8 @@ NEUTRAL = {
 }
 ARM64 = {
     "KVM_CREATE_DEVICE": (0xC00CAEE0, "gicv3"),
-    "KVM_SET_DEVICE_ATTR": (0x4018AEE1, "irqfd"),
-    "KVM_IRQFD": (0x4020AE76, "irqfd"),
-    "KVM_ARM_PREFERRED_TARGET": (0x8020AEAF, "vcpu"),
     "KVM_ARM_VCPU_INIT": (0x4020AEAE, "sve"),
     "KVM_GET_ONE_REG": (0x4010AEAB, "aarch32_el0"),
-    "KVM_GET_REG_LIST": (0xC008AEB0, "registers"),
     "KVM_RUN": (0xAE80, "pmu_events"),
 }
 
