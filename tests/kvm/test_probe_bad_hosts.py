@@ -110,7 +110,7 @@ def test_the_selftest_in_a_sandbox() -> None:
         assert "KVM_IRQFD" in part.why
 
 
-@pytest.mark.parametrize("request_", [0xAE01, 0xAE41, None])
+@pytest.mark.parametrize("request_", [0xAE01, None])
 def test_the_command_in_a_sandbox(request_: int | None) -> None:
     def confine() -> None:
         deny(request_, errno.EPERM)
@@ -118,13 +118,13 @@ def test_the_command_in_a_sandbox(request_: int | None) -> None:
     status, out, err = command_under(confine)
     assert (status, err) == (0, "")
     assert "sandbox" in " ".join(out.split())
-    status, out, err = command_under(confine, "--require", "vcpu")
+    status, out, err = command_under(confine, "--require", "vm")
     assert (status, out) == (1, "")
-    assert err.startswith("pykvm: not met: vcpu")
+    assert err.startswith("pykvm: not met: vm")
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("limit", [1, 3, 5])
 def test_a_process_with_few_descriptors(limit: int) -> None:
     """As many as are open, and a few: whatever cannot be made fails as what it is."""
 
