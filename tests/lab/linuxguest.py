@@ -108,6 +108,7 @@ _APPLETS = (
     "id", "ifconfig", "insmod", "ip", "kill", "ln", "ls", "lsmod", "md5sum", "mkdir", "mknod",
     "modprobe", "mount", "mv", "nc", "nproc", "od", "ping", "poweroff", "printf", "ps", "pwd",
     "reboot", "rm", "rmdir", "route", "sed", "seq", "setsid", "sh", "sha256sum", "sleep",
-    "sort", "stat", "stty", "sync", "tail", "taskset", "test", "time", "top", "touch", "tr", "true",
-    "tty", "umount", "uname", "uniq", "uptime", "vi", "wc", "which", "xargs", "yes", "zcat",
+    "sort", "stat", "stty", "switch_root", "sync", "tail", "taskset", "test", "time", "top",
+    "touch", "tr", "true", "tty", "umount", "uname", "uniq", "uptime", "vi", "wc", "which",
+    "xargs", "yes", "zcat",
 )  # fmt: skip

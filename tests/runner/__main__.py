@@ -97,11 +97,11 @@ def main() -> int:
         every += parts.on_emulated_hosts() + parts.soak() + parts.migrate() + parts.mutants()
         every += (
             parts.kicks()
-            + parts.probed_hosts()
             + parts.hostile()
             + parts.free_threaded()
             + parts.bench()
             + parts.linux_guests()
+            + parts.debian()
         )
     chosen = _chosen(every, ["*"] if options.all else options.part)
     if options.list:

@@ -111,11 +111,6 @@ def bench() -> list[Part]:
     return [Part("bench-gate", words, by_name=True)]
 
 
-def probed_hosts() -> list[Part]:
-    """Reports of every kind of host, held against what QEMU was told and what a C program asks."""
-    return [Part("hosts", (*PYTHON, "tests.hosts"), by_name=True)]
-
-
 def kicks() -> list[Part]:
     """On this machine: 100,000 kicks against each kind of loop, and the C under sanitizers."""
     words = ("tests/kvm/test_kick.py", "tests/kvm/test_kick_loop.py", "--kicks", "100000")
@@ -168,7 +163,9 @@ _LINUX = "tests/arm64/vmm"
 _LINUX_SHARES: dict[str, tuple[int, ...]] = {
     "test_flat.py": (0, 3),
     "test_endings.py": (4,),
-    "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host": (0,),
+    "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host[1]": (3,),
+    "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host[2]": (0,),
+    "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host[4]": (2,),
     "test_network.py::test_pings_and_megabytes_both_ways[off]": (1,),
     "test_boot_linux.py::test_a_16550_a_virtio_console_and_a_reset_that_is_not_wanted": (2,),
     "test_boot_linux.py::test_a_suspended_system_wakes_by_its_clock": (2,),
@@ -213,6 +210,11 @@ def linux_guests() -> list[Part]:
         )
         for shape in TEST_SHAPES
     ]  # fmt: skip
+
+
+def debian() -> list[Part]:
+    """A whole Debian in the minimal VMM, from its own init to a login."""
+    return [Part("debian", (*PYTHON, "tests.debian"), by_name=True)]
 
 
 def mutants() -> list[Part]:

@@ -48,9 +48,9 @@ class Linux:
         self.said = ""
         self._heard = 0  # up to where next() has looked
 
-    def until(self, words: str) -> str:
+    def until(self, words: str, patience: float = PATIENCE) -> str:
         """Waits until the guest has said this since it was last waited for; returns all since."""
-        start, end = len(self.said), time.monotonic() + PATIENCE
+        start, end = len(self.said), time.monotonic() + patience
         while words not in self.said[start:]:
             if not self._hear(end):
                 raise AssertionError(f"{words!r} was never said, but: {self.said}{self._errors()}")

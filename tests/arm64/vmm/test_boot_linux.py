@@ -26,12 +26,13 @@ dd if=/dev/vda bs=1M skip=1 count=4 2>/dev/null | sha256sum; nproc; cat /proc/in
 echo who is there; read name; echo hello $name; poweroff -f"""
 
 
-def test_what_is_written_is_there_after_a_reset_and_on_the_host(tmp_path: Path) -> None:
-    """Two CPUs, a disk in use across a reset, random numbers, input."""
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_what_is_written_is_there_after_a_reset_and_on_the_host(tmp_path: Path, cpus: int) -> None:
+    """A disk in use across a reset, random numbers, input."""
     disk = tmp_path / "disk"
     with open(disk, "wb") as file:
         file.truncate(8 << 20)
-    with linux(_DISK.replace("then\n", "then ").replace("\n", "; "), "--cpus", "2", "--rng",
+    with linux(_DISK.replace("then\n", "then ").replace("\n", "; "), "--cpus", str(cpus), "--rng",
                "--disk", str(disk), "--strict") as guest:  # fmt: skip
         said = guest.until("who is there")
         guest.type("typist\n")
@@ -40,7 +41,7 @@ def test_what_is_written_is_there_after_a_reset_and_on_the_host(tmp_path: Path) 
     written = disk.read_bytes()[1 << 20 : 5 << 20]
     assert any(written)
     assert hashlib.sha256(written).hexdigest() in said
-    assert "\n2\n" in said
+    assert f"\n{cpus}\n" in said
     # The disk's interrupts came by irqfd, on the line that the device tree names.
     assert "virtio0" in said
 

@@ -19,7 +19,8 @@ from tests.arm64.vmm.linux import linux
 
 pytestmark = pytest.mark.needs("linux_guest", "tap", "vhost")
 
-MANY = 8 << 20
+#: Bytes each way: 50 MB in all.
+MANY = 25 << 20
 _TUNSETPERSIST = 0x400454CB
 _CARD = (
     "modprobe virtio_mmio; modprobe virtio_net; until ip link set eth0 up 2>/dev/null; do :; done; "
