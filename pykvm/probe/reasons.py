@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["reason_for"]
 
+#: Without any GIC in the kernel, all of them are missing for one reason.
+_NEED_A_GIC = ("gicv2", "gicv3", "its", "spis", "irqfd", "irqfd_resample", "msi")
 _CONFINED = ("EPERM", "EACCES", "ENOSYS")
 
 
@@ -34,6 +36,10 @@ def reason_for(report: Report, name: str) -> Reason:
         return _failure(fact)
     if about.of and not report.facts[about.of].yes:
         return reason_for(report, about.of)
+    if name in _NEED_A_GIC and not (report.facts["gicv2"].yes or report.facts["gicv3"].yes):
+        for gap in report.gaps:
+            if gap.name == "gic":
+                return Reason(gap.why, gap.remedy)
     if about.group == "selftest":
         return _of_selftest(report, name, fact)
     if report.facts["machine"].value != "aarch64" and fact.source == "the machine is no arm64":

@@ -80,7 +80,7 @@ def shown(name: str, fact: Fact, *, whole: bool = False) -> str:
     form = _FORMS.get(name) or (_LONG_FORMS.get(name) if whole else None)
     try:
         return form(value) if form else _plain(value, whole)
-    except (TypeError, ValueError):  # a report from elsewhere has what it likes
+    except (TypeError, ValueError, LookupError):  # a report from elsewhere has what it likes
         return _plain(value, whole)
 
 

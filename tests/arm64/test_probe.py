@@ -243,9 +243,9 @@ class TestItCanFail:
         irqfd.close()
         vm.irq_line(LEVEL_INTID, 0)
 
-    @pytest.mark.usefixtures("impatient")
-    def test_no_ring(self, machine: Machine) -> None:
+    def test_no_ring(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody runs the guest that would store."""
+        monkeypatch.setattr(module, "LIMIT", 0.5)
         bell = machine.vm.ioeventfd(guest.STORE_GPA, 4).eventfd
         count = Count()
         module._ring(count, machine.vm.irqfd(intid=EDGE_INTID), bell.fileno(), bell.read)

@@ -34,7 +34,7 @@ _CPUS: dict[str, dict[str, Any]] = {
     },
     "neoverse-n2": {
         "part": 0x410FD490, "ipa_bits": 48, "sve": True, "ptrauth": True,
-        "aarch32_el0": False, "aarch32_el1": False, "serror_esr": True,
+        "aarch32_el0": True, "aarch32_el1": False, "serror_esr": True,
         "sve_lengths": (128,), "breakpoints": 6, "watchpoints": 4,
     },
     "cortex-a57": {

@@ -97,6 +97,7 @@ def main() -> int:
         every += parts.on_emulated_hosts() + parts.soak() + parts.migrate() + parts.mutants()
         every += (
             parts.kicks()
+            + parts.probed_hosts()
             + parts.hostile()
             + parts.free_threaded()
             + parts.bench()

@@ -111,6 +111,11 @@ def bench() -> list[Part]:
     return [Part("bench-gate", words, by_name=True)]
 
 
+def probed_hosts() -> list[Part]:
+    """Reports of every kind of host, held against what QEMU was told and what a C program asks."""
+    return [Part("hosts", (*PYTHON, "tests.hosts"), by_name=True)]
+
+
 def kicks() -> list[Part]:
     """On this machine: 100,000 kicks against each kind of loop, and the C under sanitizers."""
     words = ("tests/kvm/test_kick.py", "tests/kvm/test_kick_loop.py", "--kicks", "100000")
