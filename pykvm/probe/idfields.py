@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
+from pykvm.probe.idfields32 import NIBBLES
+
 __all__ = ["Layout", "layouts"]
 
 _TABLE = """
@@ -38,6 +40,18 @@ ctr_el0
   28.1 IDC: 1 no clean to unify
   29.1 DIC: 1 no invalidation to unify
   32.6 TminLine:
+clidr_el1
+  0.3 Ctype1:
+  3.3 Ctype2:
+  6.3 Ctype3:
+  9.3 Ctype4:
+  12.3 Ctype5:
+  15.3 Ctype6:
+  18.3 Ctype7:
+  21.3 LoUIS:
+  24.3 LoC:
+  27.3 LoUU:
+  30.3 ICB:
 id_aa64pfr0_el1
   0 EL0: 1 AArch64, 2 AArch64 and AArch32
   4 EL1: 1 AArch64, 2 AArch64 and AArch32
@@ -90,6 +104,14 @@ id_aa64zfr0_el1
   52 F32MM: 0 none, 1 FEAT_F32MM
   56 F64MM: 0 none, 1 FEAT_F64MM
 id_aa64smfr0_el1
+  0.1 SMOP4:
+  16.1 STMOP:
+  23.1 SFEXPA:
+  24.1 AES:
+  25.1 SBitPerm:
+  28.1 SF8DP2:
+  29.1 SF8DP4:
+  30.1 SF8FMA:
   32.1 F32F32:
   33.1 BI32I32:
   34.1 B16F32:
@@ -108,6 +130,8 @@ id_aa64smfr0_el1
 id_aa64fpfr0_el1
   0.1 F8E5M2:
   1.1 F8E4M3:
+  26.1 F8MM4:
+  27.1 F8MM8:
   28.1 F8DP2:
   29.1 F8DP4:
   30.1 F8FMA:
@@ -185,14 +209,18 @@ id_aa64isar2_el1
   36 SYSINSTR_128: 0 none, 1 FEAT_SYSINSTR128
   40 PRFMSLC: 0 none, 1 FEAT_PRFMSLC
   48 RPRFM: 0 none, 1 FEAT_RPRFM
-  52 CSSC: 0 none, 1 FEAT_CSSC
+  52 CSSC: 0 none, 1 FEAT_CSSC, 2 FEAT_CMPBR
   56 LUT: 0 none, 1 FEAT_LUT
   60 ATS1A: 0 none, 1 FEAT_ATS1A
 id_aa64isar3_el1
   0 CPA: 0 none, 1 FEAT_CPA, 2 FEAT_CPA2
   4 FAMINMAX: 0 none, 1 FEAT_FAMINMAX
   8 TLBIW: 0 none, 1 FEAT_TLBIW
+  12 PACM: 0 none, 1 trivial, 2 FEAT_PAuth_LR
   16 LSFE: 0 none, 1 FEAT_LSFE
+  20 OCCMO: 0 none, 1 FEAT_OCCMO
+  24 LSUI: 0 none, 1 FEAT_LSUI
+  28 FPRCVT: 0 none, 1 FEAT_FPRCVT
 id_aa64mmfr0_el1
   0 PARange: 0 32 bits, 1 36 bits, 2 40 bits, 3 42 bits, 4 44 bits, 5 48 bits, 6 52 bits, 7 56 bits
   4 ASIDBits: 0 8 bits, 2 16 bits
@@ -286,7 +314,13 @@ def _parsed() -> Iterator[tuple[str, list[Layout]]]:
             fields.append((int(lsb), int(width or 4), name, values))
 
 
+def _parsed32() -> Iterator[tuple[str, list[Layout]]]:
+    for line in NIBBLES.strip().splitlines():
+        register, *names = line.split()
+        yield register, [(4 * n, 4, name, {}) for n, name in enumerate(names) if name != "-"]
+
+
 @cache
 def layouts() -> dict[str, list[Layout]]:
     """By a register's name, its fields from the lowest bit up."""
-    return dict(list(_parsed()))
+    return dict([*_parsed(), *_parsed32()])

@@ -14,7 +14,7 @@ from pykvm.kvm import Kvm
 from pykvm.vcpu import Vcpu, VcpuFeature
 from pykvm.vm import VM
 
-__all__ = ["DEFAULT_IPA_BITS", "is_arm64", "next_exit", "one_vcpu", "small_vm"]
+__all__ = ["DEFAULT_IPA_BITS", "is_arm64", "kicked_after", "next_exit", "one_vcpu", "small_vm"]
 
 #: Width of guest physical addresses where the kernel is not asked for another one, and the only
 #: one of hosts without the capability.
@@ -40,12 +40,19 @@ def one_vcpu(kvm: Kvm, features: Iterable[VcpuFeature | int] = ()) -> Iterator[t
         yield vm, vcpu
 
 
-def next_exit(vcpu: Vcpu, seconds: float) -> Exit:
-    """The next exit, or Interrupted when the time is over."""
-    timer = threading.Timer(max(seconds, 0), vcpu.kick)
+@contextmanager
+def kicked_after(vcpu: Vcpu, seconds: float) -> Iterator[None]:
+    """One run of the vCPU, the first that is still under way then, ends with Interrupted."""
+    timer = threading.Timer(seconds, vcpu.kick)
     timer.start()
     try:
-        return vcpu.run()
+        yield
     finally:
         timer.cancel()
         timer.join()
+
+
+def next_exit(vcpu: Vcpu, seconds: float) -> Exit:
+    """The next exit, or Interrupted when the time is over."""
+    with kicked_after(vcpu, seconds):
+        return vcpu.run()

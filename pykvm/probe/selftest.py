@@ -21,7 +21,7 @@ from pykvm.kvm import Kvm
 from pykvm.memory import GuestMemory
 from pykvm.probe.check import FAILURES, Check
 from pykvm.probe.lpis import EVENT, LPI_INTID, lpis_for
-from pykvm.probe.machines import next_exit, small_vm
+from pykvm.probe.machines import kicked_after, next_exit, small_vm
 from pykvm.probe.selftestguest import (
     DISTRIBUTOR,
     EDGE_INTID,
@@ -230,27 +230,27 @@ def _drive(vcpu: Vcpu, irqfd: Irqfd, intid: int) -> Count:
 
     The end of the interrupt is told as the guest leaves for its store, so it must be there then.
     """
-    deadline = time.monotonic() + LIMIT
     count = Count()
-    if not _stores(exit := next_exit(vcpu, LIMIT), 0):
-        return count.failed("not-ready", exit)
-    while count.sent < COUNT:
-        begun = time.perf_counter_ns()
-        irqfd.inject()
-        count.sent += 1
-        if not _stores(exit := next_exit(vcpu, deadline - time.monotonic()), intid):
-            return count.failed("no-interrupt", exit)
-        count.took.append(time.perf_counter_ns() - begun)
-        count.taken += 1
-        if irqfd.resample is None:
-            continue
-        count.ended += irqfd.resample.read()
-        if count.ended < count.sent:
-            # The line is still up then, and the interrupt comes again though nobody sent it.
-            if _stores(exit := next_exit(vcpu, deadline - time.monotonic()), intid):
-                count.taken += 1
-                return count.failed("lost-end-of-interrupt")
-            return count.failed("no-notice", exit)
+    with kicked_after(vcpu, LIMIT):
+        if not _stores(exit := vcpu.run(), 0):
+            return count.failed("not-ready", exit)
+        while count.sent < COUNT:
+            begun = time.perf_counter_ns()
+            irqfd.inject()
+            count.sent += 1
+            if not _stores(exit := vcpu.run(), intid):
+                return count.failed("no-interrupt", exit)
+            count.took.append(time.perf_counter_ns() - begun)
+            count.taken += 1
+            if irqfd.resample is None:
+                continue
+            count.ended += irqfd.resample.read()
+            if count.ended < count.sent:
+                # The line is still up then, and the interrupt comes again though nobody sent it.
+                if _stores(exit := vcpu.run(), intid):
+                    count.taken += 1
+                    return count.failed("lost-end-of-interrupt")
+                return count.failed("no-notice", exit)
     if not isinstance(next_exit(vcpu, QUIET), Interrupted):
         count.taken += 1
         return count.failed("spurious-interrupt")

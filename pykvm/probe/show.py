@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -140,13 +140,13 @@ def _line(name: str, fact: Fact, signs: Signs, width: int, verbose: bool) -> Ren
     told = Text(words or "", "" if fact.yes else _STYLES[fact.state])
     line.add_column(width=max(_VALUE_WIDTH, (width - _NAME_WIDTH) // 5), overflow="fold")
     line.add_column(overflow="fold")
-    meaning = Text(ABOUT[name].meaning)
-    if verbose and (whole := shown(name, fact, whole=True)) != str(told):
-        meaning.append(f"\n{whole}", "cyan")
+    line.add_row(signs.of(fact), name, told, ABOUT[name].meaning)
+    rows: list[RenderableType] = [Padding(line, (0, 0, 0, 1), expand=False)]
     if verbose:
-        meaning.append(f"\n{fact.source}", "dim")
-    line.add_row(signs.of(fact), name, told, meaning)
-    return Padding(line, (0, 0, 0, 1), expand=False)
+        if (whole := shown(name, fact, whole=True)) != str(told) and fact.yes:
+            rows.append(Padding(Text(whole, "cyan"), (0, 0, 0, _INDENT), expand=False))
+        rows.append(Padding(Text(fact.source, "dim"), (0, 0, 0, _INDENT), expand=False))
+    return Group(*rows)
 
 
 def _reason(reason: Reason) -> RenderableType:

@@ -99,16 +99,14 @@ def _matrix(trials: tuple[Trial, ...], signs: Signs) -> RenderableType:
 def _register(register: Register) -> RenderableType | None:
     if not register.value and not register.writable:
         return None
-    line = Text(f" {register.name} ", "bold")
-    line.append(f"{register.value:#x}", "cyan")
+    line = Text.assemble((f" {register.name} ", "bold"), (f"{register.value:#x} ", "cyan"))
     if register.writable:
-        line.append(f"  writable {register.writable:#x}", "dim")
+        line.append(f"writable {register.writable:#x}", "dim")
     fields = [
         f"{field.name}{'*' * bool(field.writable)}={field.value}"
         + (f" ({field.meaning})" if field.meaning else "")
         for field in register.fields
         if field.value or field.writable
     ]
-    if fields:
-        line.append("\n")
-    return Group(line, Padding(Text(", ".join(fields)), (0, 0, 0, 4))) if fields else line
+    told = Padding(Text(", ".join(fields)), (0, 0, 0, 4), expand=False)
+    return Group(line, told) if fields else line

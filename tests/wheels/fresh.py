@@ -17,6 +17,8 @@ with EventFd() as event:
     event.signal()
     assert event.read() == 1
 assert _kvm.lib.KVM_GET_API_VERSION == 0xAE00
+from pykvm.probe import collect, schema
+assert collect("/dev/no-such-kvm").schema == schema()["properties"]["schema"]["const"]
 """
 
 
