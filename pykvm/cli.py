@@ -91,7 +91,7 @@ def _plainly(refusal: Exception) -> str:
 def _diff(options: argparse.Namespace) -> int:
     from pykvm.probe.diff import differences
 
-    found = differences(_read(options.a), _read(options.b))
+    found = differences(_read(options.a), _read(options.b), everything=options.all)
     if options.json:
         import json
         from dataclasses import asdict
@@ -103,7 +103,7 @@ def _diff(options: argparse.Namespace) -> int:
 
         show_differences(found, options.a, options.b, console_for(), ascii=options.ascii)
     else:
-        print("No guest would notice a difference.")
+        print("Nothing differs." if options.all else "No guest would notice a difference.")
     return NO if found else 0
 
 
@@ -132,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     diff.add_argument("a", metavar="A.json", help="what pykvm probe --json printed")
     diff.add_argument("b", metavar="B.json")
+    diff.add_argument("--all", action="store_true", help="what only programs on the hosts see, too")
     diff.add_argument("--json", action="store_true", help="for programs")
     diff.set_defaults(do=_diff)
     for each in (probe, diff):

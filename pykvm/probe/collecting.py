@@ -89,6 +89,8 @@ class _Probe:
         self.facts["vcpu"] = asked("KVM_CREATE_VCPU, KVM_ARM_VCPU_INIT", lambda: _vcpu(kvm), no=())
         self._facts_of(lambda: interrupt_facts(kvm))
         self._facts_of(lambda: vcpu_facts(kvm))
+        if self.facts["kvm_mode"].value == "vhe" and self.facts["el2"].yes:
+            self.facts["kvm_mode"] = Fact.of("nested", self.facts["el2"].source)
         self.trials = self._or(lambda: feature_trials(kvm), ())
         if "registers" in self.facts:
             self.registers = self._or(lambda: registers(kvm, self.facts), ())

@@ -13,12 +13,17 @@ from pykvm.probe.words import shown
 
 __all__ = ["Difference", "differences"]
 
-#: Facts of the host that a guest can see, or feel. The others are the administrator's.
-_OF_THE_HOST = ("machine", "page_size", "midr")
-#: What no guest sees: how often, how many at most, what the program on the host can ask for.
-_UNSEEN = (
-    "api_version", "vcpu_mmap_size", "vcpus_advised", "statistics_vm", "statistics_vcpu",
+#: Facts that a guest sees, or relies on once its machine was made with them. The others are for
+#: the program on the host; what the CPU is, its registers tell.
+_SEEN = (
+    "machine", "vcpus", "gicv2", "gicv3", "gicv5", "its", "gicv2_vcpus", "gicv3_vcpus", "spis",
+    "irqfd", "irqfd_resample", "msi", "ioeventfd", "vfio", "psci_versions", "aarch32_el0",
+    "aarch32_el1", "pmu", "pmu_counters", "pmu_events", "sve", "sve_lengths", "ptrauth", "mte",
+    "steal_time", "ptp", "system_suspend", "hypercall_bitmaps", "ipa_bits", "counter_offset",
+    "registers", "el2", "el2_e2h0", "el2_timers",
 )  # fmt: skip
+#: What is another one at each look.
+_FLEETING = ("cpus", "vcpus_advised", "KVM_CAP_NR_VCPUS")
 #: They identify a CPU, and change with the host as such.
 _IDENTITY = ("midr_el1", "revidr_el1", "aidr_el1")
 
@@ -36,16 +41,19 @@ class Difference:
     hidden: bool = False
 
 
-def differences(one: Report, other: Report) -> tuple[Difference, ...]:
-    """All that differs of what guests see or rely on, in the order of reports."""
-    return (*_of_facts(one, other), *_of_capabilities(one, other), *_of_registers(one, other))
+def differences(one: Report, other: Report, *, everything: bool = False) -> tuple[Difference, ...]:
+    """All that differs of what guests see or rely on, in the order of reports.
+
+    ``everything``: also what only programs on the hosts see, capabilities among it.
+    """
+    facts, registers = _of_facts(one, other, everything), _of_registers(one, other)
+    return (*facts, *(_of_capabilities(one, other) if everything else ()), *registers)
 
 
-def _of_facts(one: Report, other: Report) -> Iterator[Difference]:
+def _of_facts(one: Report, other: Report, everything: bool) -> Iterator[Difference]:
     for name, about in ABOUT.items():
-        if name in _UNSEEN or about.group == "selftest":
-            continue
-        if about.group == "host" and name not in _OF_THE_HOST:
+        wanted = name in _SEEN or everything
+        if not wanted or name in _FLEETING or about.group == "selftest":
             continue
         if about.of and not (one.facts[about.of].yes and other.facts[about.of].yes):
             continue
@@ -65,7 +73,7 @@ def _of_capabilities(one: Report, other: Report) -> Iterator[Difference]:
         answers = [caps[number].vm if number in caps else None for caps in (mine, yours)]
         values = [fact.value if fact else None for fact in answers]
         cap = mine.get(number) or yours[number]
-        if values[0] != values[1] and cap.name != "KVM_CAP_NR_VCPUS":
+        if values[0] != values[1] and cap.name not in _FLEETING:
             name = cap.name or f"capability {number}"
             yield Difference(name, str(values[0] or 0), str(values[1] or 0))
 

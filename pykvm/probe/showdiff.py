@@ -14,6 +14,9 @@ from pykvm.probe.show import signs_for
 
 __all__ = ["show_differences"]
 
+#: From here on, the longest name leaves room for the rest.
+_WIDE = 70
+
 
 def show_differences(
     found: tuple[Difference, ...], a: str, b: str, console: Console, *, ascii: bool = False
@@ -21,9 +24,10 @@ def show_differences(
     """A table of them; ``a`` and ``b`` are the files' names."""
     signs = signs_for(console, ascii=ascii)
     table = Table(box=signs.box, pad_edge=False, expand=False)
-    table.add_column("A guest would notice", overflow="fold")
+    table.add_column("differs", no_wrap=console.width >= _WIDE)
+    alike = Path(a).name == Path(b).name
     for place in (a, b):
-        table.add_column(Text(Path(place).name), overflow="fold")
+        table.add_column(Text(place if alike else Path(place).name), overflow="fold")
     for difference in found:
         sign = "*" if difference.hidden else ""
         style = "" if difference.hidden else "yellow"
