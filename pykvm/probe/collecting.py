@@ -121,7 +121,7 @@ class _Probe:
         facts = {name: self.facts.get(name, _untried(name) or self.unasked) for name in ABOUT}
         return Report(
             SCHEMA, __version__, facts, self.capabilities, self.trials, self.registers,
-            tuple(self.gaps), selftest,
+            tuple(dict.fromkeys(self.gaps)), selftest,
         )  # fmt: skip
 
 

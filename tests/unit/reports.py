@@ -28,7 +28,8 @@ def good_report(**facts: Fact) -> Report:
     host = {name: without.facts[name] for name, about in ABOUT.items() if about.group == "host"}
     host |= {
         "machine": yes("aarch64"), "kernel": yes("6.12.1"), "host_gic": yes("v3"),
-        "page_size": yes(16384),
+        "page_size": yes(16384), "node_owner": yes("root"), "node_group": yes("kvm"),
+        "node_mode": yes("0660"), "node_acl": NO,
     }  # fmt: skip
     return dataclasses.replace(
         without,
