@@ -15,5 +15,6 @@
 ``terminal``    what is typed, and what is shown
 ``pl011``, ``uart16550``, ``pl031``  serial ports and a clock
 ``virtio``      disks, network cards, sockets, random numbers, a console
+``vfio``        devices of this host, given to the guest
 ``stats``       what left the guest, interrupts and requests
 """

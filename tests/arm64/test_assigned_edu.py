@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 from guests import arguments, layout
@@ -19,6 +20,7 @@ from tests.arm64 import edu as registers
 from tests.arm64.conftest import PATIENCE
 from tests.arm64.edu import BUFFER, LIVENESS, LOWER, RAISE, STATUS, Edu, edu
 from tests.arm64.spis import INTID, Tiny
+from tests.arm64.test_readme import blocks
 from tests.kvm.footprint import unchanged
 
 pytestmark = pytest.mark.needs("vfio_group")
@@ -88,6 +90,22 @@ def test_a_line_that_is_left_up_comes_again_after_each_end(
         assert (report.count, report.results[1], report.results[2]) == (rounds, rounds, 0)
         device.release(INTX)
         irqfd.close()
+
+
+def test_the_whole_of_it_in_readme(tiny: Tiny, device: Edu) -> None:
+    [program] = [block for block in blocks() if "device.map(bar" in block]
+    machine = tiny("edu")
+    words = arguments.edu(gic_version=machine.gic_version, intid=96, ends=3, rounds=5)
+    machine.set_registers(words)
+    stage: dict[str, Any] = {"vm": machine.vm, "device": device, "bar": device.bar, "INTX": INTX}
+    stage |= {"container": device.container, "RAM": layout.RAM_GPA, "memory": machine.memory}
+    exec(program, stage)
+    with machine.running(Acknowledged()):
+        assert has_done_all(machine), machine.report.failure
+    assert machine.report.taken(96) == machine.report.ended(96) == 20
+    device.release(INTX)
+    machine.close()
+    stage["registers"].close()
 
 
 def test_without_a_resamplefd_it_comes_without_end(tiny: Tiny, device: Edu) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-_TRACING = Path("/sys/kernel/tracing")
+_TRACING, _IRQS = Path("/sys/kernel/tracing"), Path("/sys/kernel/irq")
 #: perf_event_open(2): arm64's number, the type of tracepoints, and its flag for close-on-exec.
 _PERF_EVENT_OPEN, _TRACEPOINT, _CLOEXEC = 241, 2, 8
 _SET_FILTER = 0x40082406
@@ -62,9 +62,9 @@ class Counts:
     def _host_interrupts(self) -> int:
         """Those of the device's line that this host has taken since the start."""
         return sum(
-            count - self._before.get((number, ""), self._before.get((number, name), 0))
-            for (number, name), count in _host_interrupts().items()
-            if f"({self._address})" in name
+            count - self._before.get(number, 0)
+            for number, count in _host_interrupts().items()
+            if f"({self._address})" in (_IRQS / number / "actions").read_text()
         )
 
     def now(self) -> Mapping[str, int]:
@@ -84,17 +84,12 @@ class Counts:
             point.close()
 
 
-def _host_interrupts() -> dict[tuple[str, str], int]:
-    """By number and name: one that nobody has asked for has no name, and keeps its count."""
-    heads, *lines = Path("/proc/interrupts").read_text(encoding="utf-8").splitlines()
-    cpus = len(heads.split())
-    found = {}
-    for line in lines:
-        number, *words = line.split()
-        if number[:-1].isdigit():
-            name = words[-1] if "(" in words[-1] else ""
-            found[number, name] = sum(map(int, words[:cpus]))
-    return found
+def _host_interrupts() -> dict[str, int]:
+    """By number. A line that nobody has asked for keeps its count."""
+    return {
+        path.name: sum(map(int, (path / "per_cpu_count").read_text().split(",")))
+        for path in _IRQS.iterdir()
+    }
 
 
 class OutsideKvmRun:

@@ -64,11 +64,12 @@ def script(kind: Kind, *, repeats: int = 1, patience: int = 30) -> str:
             "iflag=direct 2>/dev/null",
             "cmp /tmp/w /tmp/r && echo written and read",
             "echo mark before; read x",
-            f"for i in $(seq {repeats}); do a=$(cut -f1 -d. /proc/uptime)$(cut -f2 -d. "
+            # What it has to say it keeps for later: nothing but its reads is to be counted.
+            f"t=; for i in $(seq {repeats}); do a=$(cut -f1 -d. /proc/uptime)$(cut -f2 -d. "
             f"/proc/uptime | cut -c1-2); dd if={disk} of=/dev/null bs=4k count={kind.reads} "
             "iflag=direct 2>/dev/null; b=$(cut -f1 -d. /proc/uptime)$(cut -f2 -d. /proc/uptime | "
-            "cut -c1-2); echo centiseconds $((b-a)); done",
-            "echo mark after; read x",
+            "cut -c1-2); t=$t,$((b-a)); done",
+            "echo mark after; read x; echo centiseconds $t",
         ]
     lines += ["echo irq $(grep -e generic- -e hcd /proc/interrupts)", "echo mark done; read x"]
     return "; ".join([*lines, "poweroff -f"])

@@ -73,13 +73,13 @@ def live(
             life.written = "written and read" in said
             before, start, trace = counts.now(), time.monotonic(), OutsideKvmRun(guest.pid)
             guest.type("\n")
-            said = guest.next("mark after")
+            guest.next("mark after")
             life.outside = trace.seconds() / (time.monotonic() - start)
             after = counts.now()
             life.during = {name: after[name] - before[name] for name in after}
-            found = re.findall(r"centiseconds (\d+)", said)
-            life.milliseconds = [10 * int(number) / kind.reads for number in found]
             guest.type("\n")
+            found = re.findall(r"\d+", guest.next("centiseconds .*"))
+            life.milliseconds = [10 * int(number) / kind.reads for number in found]
         said = guest.next("mark done")
         life.counts = counts.now()
         for line in said.splitlines():

@@ -98,6 +98,7 @@ def main() -> int:
         every += (
             parts.kicks()
             + parts.probed_hosts()
+            + parts.devices()
             + parts.hostile()
             + parts.free_threaded()
             + parts.bench()

@@ -116,6 +116,15 @@ def probed_hosts() -> list[Part]:
     return [Part("hosts", (*PYTHON, "tests.hosts"), by_name=True)]
 
 
+def devices() -> list[Part]:
+    """Devices of a host in stock guests: the table, and one device given to guest after guest."""
+    words = (*PYTHON, "tests.devices")
+    return [
+        Part("devices", words, by_name=True),
+        Part("devices soak", (*words, "soak", "devices-gicv3", "50"), by_name=True),
+    ]
+
+
 def kicks() -> list[Part]:
     """On this machine: 100,000 kicks against each kind of loop, and the C under sanitizers."""
     words = ("tests/kvm/test_kick.py", "tests/kvm/test_kick_loop.py", "--kicks", "100000")

@@ -67,8 +67,6 @@ class Assigned(NamedTuple):
     size: int
     intid: int
     level: bool
-    #: Bytes of registers that are the guest's own, without an exit.
-    direct: int
     host: HostDevice
     #: What this host had counted of its line before.
     before: int
@@ -77,13 +75,6 @@ class Assigned(NamedTuple):
     def interrupts(self) -> int:
         """Times that its line was heard by this host, since it was the guest's."""
         return self.host.interrupts - self.before
-
-    def __str__(self) -> str:
-        access = "direct" if self.direct == self.size else "trapped" if not self.direct else "mixed"
-        return (
-            f"{self.address} ({self.kind.name}): {self.size:#x} bytes of registers at "
-            f"{self.gpa:#x}, {access}; {'level' if self.level else 'edge'} intid {self.intid}"
-        )
 
 
 def assign(wanted: list[Wanted], vm: VM, bus: Bus, ram: Ram, undo: ExitStack) -> list[Assigned]:
@@ -115,17 +106,13 @@ def assign(wanted: list[Wanted], vm: VM, bus: Bus, ram: Ram, undo: ExitStack) ->
             raise BadInput(
                 f"--device {how.address}: no room for {region.size:#x} bytes of registers"
             )
-        name = f"{kind.name} {how.address}"
-        direct = _show_registers(
-            vm, bus, undo, device, region, gpa, name, trapped=how.registers == "trap"
-        )
+        direct = [] if how.registers == "trap" else mappable(region)
+        _show_registers(vm, bus, undo, device, region, gpa, f"{kind.name} {how.address}", direct)
         intid = layout.ASSIGNED_INTID + number
         connect_line(vm, device, intid, resample=how.resample)
         undo.callback(device.release, INTX)
         found.append(
-            Assigned(
-                how.address, kind, gpa, region.size, intid, how.level, direct, host, host.interrupts
-            )
+            Assigned(how.address, kind, gpa, region.size, intid, how.level, host, host.interrupts)
         )
         gpa += region.size
     return found
@@ -163,11 +150,9 @@ def _show_registers(
     region: Region,
     gpa: int,
     name: str,
-    *,
-    trapped: bool,
-) -> int:
-    """Puts registers where the guest finds them; returns how many bytes are its own."""
-    direct = [] if trapped else mappable(region)
+    direct: list[range],
+) -> None:
+    """Puts registers where the guest finds them: those in ``direct`` are its own."""
     at = 0
     for area in [*direct, range(region.size, region.size)]:
         if at < area.start:
@@ -176,7 +161,6 @@ def _show_registers(
             _show(vm, undo, gpa + area.start, device.map(region, area))
             bus.keep_clear(name + _from(area.start), gpa + area.start, len(area))
         at = area.stop
-    return sum(map(len, direct))
 
 
 def _from(offset: int) -> str:

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from minivmm import options
 from minivmm.endings import BadInput
 from minivmm.vfio.assign import Wanted, mappable
 from minivmm.vfio.device import Region
 from minivmm.vfio.host import HostDevice
+
+PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "assign_device.py"
 
 
 @pytest.mark.parametrize("address", ["0000:ff:1f.7", "00:02.0", "../../x", "", "0000:00:02.0/x"])
@@ -22,6 +28,24 @@ def test_the_option() -> None:
     assert given.device == [Wanted("0000:00:02.0"), Wanted("0000:00:03.0", "trap")]
     with pytest.raises(BadInput, match="give ADDRESS, ADDRESS,direct or"):
         options.parse(["kernel", "--device", "0000:00:02.0,often"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("kernel", "--device is missing: --list names this host's"),
+        ("kernel --device 0000:ff:1f.7", "--device 0000:ff:1f.7: this host has no such PCI device"),
+        ("kernel --device 0000:00:00.0,how", "give ADDRESS, ADDRESS,direct or ADDRESS,trap"),
+    ],
+)
+def test_the_program_says_it_in_one_line(words: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, PROGRAM, *words.split()],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("assign_device: ")
+    assert said in done.stderr
 
 
 def test_only_whole_pages_of_any_host_can_be_shown() -> None:
