@@ -99,7 +99,12 @@ def main(words: list[str]) -> int:
         for row in told(host, *words[1:]):
             verdict = "[green]yes[/]" if row["right"] else "[bold red]NO[/]"
             shown.add_row(f"  {row['row']}", *cells(row), verdict)
-            console.print(f"{row['seconds']:6.0f} s  {host}: {row['row']}: {verdict}")
+            told_now = ", ".join(
+                f"{column} {cell}"
+                for column, cell in zip(_COLUMNS, cells(row), strict=True)
+                if cell != "-"
+            )
+            console.print(f"{row['seconds']:6.0f} s  {host}: {row['row']}: {verdict}: {told_now}")
             if not row["right"]:
                 said = row.pop("said")
                 console.print(f"{row}\n{said[-3000:]}", markup=False)

@@ -46,6 +46,7 @@ def script(kind: Kind, *, repeats: int = 1, patience: int = 30) -> str:
     It waits for the device ``patience`` seconds, and at each mark for a line of input.
 
     Marks: ``mark ready`` (or ``mark nothing``), ``mark before``, ``mark after``, ``mark done``.
+    Without ``repeats`` it looks for the device, and that is all.
     """
     look = f"[ -b {kind.disk} ]" if kind.disk else "grep -q Keyboard /proc/bus/input/devices"
     load = "; ".join(f"modprobe {name}" for name in kind.modules)
@@ -54,7 +55,7 @@ def script(kind: Kind, *, repeats: int = 1, patience: int = 30) -> str:
         f"n=0; until {look} || [ $n -gt {10 * patience} ]; do n=$((n+1)); sleep 0.1; done",
     ]
     lines += [f"{look} && echo mark ready || echo mark nothing; read x"]
-    if kind.disk:
+    if kind.disk and repeats:
         disk = kind.disk
         lines += [
             f"echo md5 $(dd if={disk} bs=1M count={READ_SIZE // MIB} 2>/dev/null | md5sum)",

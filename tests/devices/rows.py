@@ -89,9 +89,9 @@ DEVICES = (
 )
 VIRTIO = Row("virtio", "blk of this VMM", _data)
 CONTROLS = (
-    Row("ahci", "without resamplefd", _storm, ",direct", "resample"),
-    Row("ahci", "edge in the device tree", _one_and_no_more, ",direct", "level"),
-    Row("ahci", "without bus mastering", _silence, ",direct", "bus-master"),
+    Row("ahci", "without resamplefd", _storm, ",direct", "resample", 0),
+    Row("ahci", "edge in the device tree", _one_and_no_more, ",direct", "level", 0),
+    Row("ahci", "without bus mastering", _silence, ",direct", "bus-master", 0),
 )
 LOST = (
     Row("ahci", "direct, ends lost", _ends_lost, ",direct", repeats=1),
