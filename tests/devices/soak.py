@@ -27,7 +27,7 @@ _WAIT = f"until [ -b {_KIND.disk} ]; do :; done"
 _SCRIPT = (
     f"echo mark up; read x; {_LOAD}; {_WAIT}; "
     f"dd if={_KIND.disk} bs=512 skip=4660 count=1 2>/dev/null | head -n 1; echo mark read; "
-    "read x; [ x$x = xend ] && poweroff -f; echo mark busy; "
+    "read x; [ x$x = xend ] && poweroff -f; [ x$x = xagain ] && reboot -f; echo mark busy; "
     f"while dd if={_KIND.disk} of=/dev/null bs=64k count=100 iflag=direct 2>/dev/null; do :; done"
 )
 
@@ -38,6 +38,15 @@ def _ends_by_itself(guest: Linux) -> None:
     assert "sector 00001234\n" in guest.next("mark read")
     guest.type("end\n")
     assert guest.end()[0] == 0
+
+
+def _ends_after_a_reset(guest: Linux) -> None:
+    """One program, a VM after the other."""
+    guest.next("mark up")
+    guest.type("\n")
+    guest.next("mark read")
+    guest.type("again\n")
+    _ends_by_itself(guest)
 
 
 def _killed_before_it_reads(guest: Linux) -> None:
@@ -97,7 +106,7 @@ def main(count: str = "50") -> int:
     pinned = _pinned()
     ends: list[Callable[[Linux], None]] = [_ends_by_itself] * int(count)
     ends += [_killed_before_it_reads, _killed_while_it_reads, _told_to_end_while_it_reads] * 3
-    ends += [_ends_by_itself]
+    ends += [_ends_after_a_reset, _ends_by_itself]
     start = time.monotonic()
     for life, end in enumerate(ends, start=1):
         with linux(_SCRIPT, "--device", f"{address},direct", "--memory", "128") as guest:
@@ -110,7 +119,7 @@ def main(count: str = "50") -> int:
                 return 1
             time.sleep(0.05)
         print(f"{time.monotonic() - start:7.1f} s  life {life}: {end.__name__}", flush=True)
-    cut = len(ends) - int(count) - 1
+    cut = len(ends) - int(count) - 2
     print(f"{len(ends)} guests, {cut} of them killed or told to end: nothing is left of any")
     return 0
 
