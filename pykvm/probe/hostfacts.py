@@ -11,6 +11,7 @@ import platform
 import pwd
 import stat
 import struct
+import sys
 from pathlib import Path
 
 from pykvm.probe import host
@@ -116,6 +117,8 @@ def _node(path: str) -> dict[str, Fact]:
 
 def _acl(path: str) -> Fact:
     source = f"getxattr {path} {_ACL}"
+    if sys.platform != "linux":
+        return Fact.no(source)
     try:
         data = os.getxattr(path, _ACL)
     except OSError as refusal:

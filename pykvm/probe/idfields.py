@@ -52,6 +52,7 @@ clidr_el1
   24.3 LoC:
   27.3 LoUU:
   30.3 ICB:
+  33.14 Ttypen:
 id_aa64pfr0_el1
   0 EL0: 1 AArch64, 2 AArch64 and AArch32
   4 EL1: 1 AArch64, 2 AArch64 and AArch32
@@ -90,6 +91,7 @@ id_aa64pfr2_el1
   4 MTESTOREONLY: 0 none, 1 FEAT_MTE_STORE_ONLY
   8 MTEFAR: 0 none, 1 FEAT_MTE_TAGGED_FAR
   12 GCIE: 0 none, 1 FEAT_GCIE
+  16 UINJ: 0 none, 1 FEAT_UINJ
   32 FPMR: 0 none, 1 FEAT_FPMR
 id_aa64zfr0_el1
   0 SVEver: 0 SVE, 1 FEAT_SVE2, 2 FEAT_SVE2p1, 3 FEAT_SVE2p2
@@ -101,6 +103,7 @@ id_aa64zfr0_el1
   32 SHA3: 0 none, 1 FEAT_SVE_SHA3
   40 SM4: 0 none, 1 FEAT_SVE_SM4
   44 I8MM: 0 none, 1 FEAT_I8MM
+  48 F16MM:
   52 F32MM: 0 none, 1 FEAT_F32MM
   56 F64MM: 0 none, 1 FEAT_F64MM
 id_aa64smfr0_el1
@@ -126,10 +129,12 @@ id_aa64smfr0_el1
   52 I16I64:
   56 SMEver: 0 SME, 1 FEAT_SME2, 2 FEAT_SME2p1
   60.1 LUTv2:
+  61.1 LUT6:
   63.1 FA64:
 id_aa64fpfr0_el1
   0.1 F8E5M2:
   1.1 F8E4M3:
+  15.1 F16MM2:
   26.1 F8MM4:
   27.1 F8MM8:
   28.1 F8DP2:
@@ -163,6 +168,8 @@ id_aa64dfr1_el1
   40 ABLE: 0 none, 1 FEAT_ABLE
   44 ITE: 0 none, 1 FEAT_ITE
   48 EBEP: 0 none, 1 FEAT_EBEP
+  52 DPFZS:
+  56.8 ABL_CMPs:
 id_aa64isar0_el1
   4 AES: 0 none, 1 FEAT_AES, 2 FEAT_PMULL
   8 SHA1: 0 none, 1 FEAT_SHA1
@@ -208,6 +215,7 @@ id_aa64isar2_el1
   32 SYSREG_128: 0 none, 1 FEAT_SYSREG128
   36 SYSINSTR_128: 0 none, 1 FEAT_SYSINSTR128
   40 PRFMSLC: 0 none, 1 FEAT_PRFMSLC
+  44 PCDPHINT: 0 none, 1 FEAT_PCDPHINT
   48 RPRFM: 0 none, 1 FEAT_RPRFM
   52 CSSC: 0 none, 1 FEAT_CSSC, 2 FEAT_CMPBR
   56 LUT: 0 none, 1 FEAT_LUT
@@ -282,17 +290,26 @@ id_aa64mmfr3_el1
   36 D128_2: 0 none, 1 FEAT_D128
   40 SNERR:
   44 ANERR:
-  48 SDERR:
-  52 ADERR:
+  52 SDERR:
+  56 ADERR:
   60 Spec_FPACC: 0 not told, 1 none
 id_aa64mmfr4_el1
+  0 PoPS:
   4 EIESB:
   8 ASID2: 0 none, 1 FEAT_ASID2
   12 HACDBS: 0 none, 1 FEAT_HACDBS
   16 FGWTE3: 0 none, 1 FEAT_FGWTE3
   20 NV_frac: 0 NV and NV2, 1 FEAT_NV2p1 alone
   24 E2H0: 0 FEAT_E2H0, 14 none and NV1 is RES0, 15 none
+  28 RMEGDI:
+  32 EAESR:
   36 E3DSE: 0 none, 1 FEAT_E3DSE
+  40 TLBID:
+  44 SRMASK: 0 none, 1 FEAT_SRMASK
+  48 TPS:
+  52 TEV:
+  56 SCRX:
+  60 MTEFGT:
 """
 
 #: lsb, width, name, and what values mean.

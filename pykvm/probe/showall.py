@@ -36,13 +36,15 @@ def all_blocks(report: Report, signs: Signs, width: int) -> Iterator[RenderableT
 
 def selftest_table(report: Report, signs: Signs) -> RenderableType:
     """What the selftest counted, and how long each took."""
-    table = _table(signs, "selftest", "result", "GIC", "sent", "taken", "ended", "rung", "median")
+    table = _table(
+        signs, "selftest", "result", "GIC", "sent", "taken", "ended", "rung", "median", "worst"
+    )
     for check in report.selftest or ():
         counts = (check.gic, check.sent, check.taken, check.ended, check.rung)
-        median = None if check.median_us is None else f"{check.median_us} us"
+        times = (us if us is None else f"{us} us" for us in (check.median_us, check.worst_us))
         style = {"passed": "green", "failed": "bold red"}.get(check.result, "yellow")
         told = Text(check.result.upper() if check.result != "impossible" else "-", style)
-        shown = ("-" if count is None else str(count) for count in (*counts, median))
+        shown = ("-" if count is None else str(count) for count in (*counts, *times))
         table.add_row(check.name, told, *shown)
     return table
 

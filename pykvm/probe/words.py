@@ -50,8 +50,19 @@ def _count(things: Any) -> str:
     return str(len(things))
 
 
-def _hex(numbers: Iterable[int]) -> str:
-    return " ".join(f"{number:#x}" for number in numbers)
+#: Common events of a PMU, by their numbers in the Arm ARM.
+_EVENTS = {
+    0x00: "SW_INCR", 0x01: "L1I_CACHE_REFILL", 0x03: "L1D_CACHE_REFILL", 0x04: "L1D_CACHE",
+    0x08: "INST_RETIRED", 0x09: "EXC_TAKEN", 0x10: "BR_MIS_PRED", 0x11: "CPU_CYCLES",
+    0x12: "BR_PRED", 0x13: "MEM_ACCESS", 0x14: "L1I_CACHE", 0x16: "L2D_CACHE",
+    0x17: "L2D_CACHE_REFILL", 0x1B: "INST_SPEC", 0x1D: "BUS_CYCLES", 0x1E: "CHAIN",
+    0x21: "BR_RETIRED", 0x22: "BR_MIS_PRED_RETIRED", 0x23: "STALL_FRONTEND",
+    0x24: "STALL_BACKEND", 0x3C: "STALL",
+}  # fmt: skip
+
+
+def _events(numbers: Iterable[int]) -> str:
+    return ", ".join(f"{n:#x} {_EVENTS.get(n, '')}".strip() for n in numbers)
 
 
 #: As long as a list may be to be shown where there is little room.
@@ -67,7 +78,7 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "midr": lambda midrs: ", ".join(dict.fromkeys(midrs)),
 }
 #: Where the whole value is asked for; else it is counted.
-_LONG_FORMS: dict[str, Callable[[Any], str]] = {"pmu_events": _hex}
+_LONG_FORMS: dict[str, Callable[[Any], str]] = {"pmu_events": _events}
 
 
 def shown(name: str, fact: Fact, *, whole: bool = False) -> str:

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 import pytest
 
 from pykvm.probe import Fact, Report
+from pykvm.probe.idfields import layouts
 from tests.hosts import expected
 from tests.hosts.capabilities import LAST, disagreements
 from tests.hosts.expected import HOSTS, Host, contradictions
+from tests.hosts.fields import fields_in, misplaced
 from tests.lab.kernels import Kernel
 from tests.lab.shapes import Shape
 from tests.rivals.__main__ import markdown
@@ -132,3 +134,35 @@ class TestRivals:
         told = {**self.TOLD, "lscpu": {"lscpu": [{"field": "Novelty:", "data": "1"}]}}
         with pytest.raises(KeyError, match="Novelty"):
             list(compared(told, good_report()))
+
+
+class TestFields:
+    def header(self, **changed: str) -> str:
+        lines = {
+            f"{register}_{name}": (lsb, width)
+            for register, fields in layouts().items()
+            for lsb, width, name, _ in fields
+            if register.endswith("_el1")
+        }
+        text = ""
+        for name, (lsb, width) in lines.items():
+            lsb = int(changed.get(name, lsb))
+            text += f"#define {name.upper()}_SHIFT   {lsb}\n#define {name.upper()}_WIDTH {width}\n"
+        return text
+
+    def test_the_same(self) -> None:
+        assert list(misplaced(fields_in(self.header()))) == []
+
+    def test_elsewhere(self) -> None:
+        header = self.header(id_aa64pfr0_el1_SVE="36")
+        (problem,) = misplaced(fields_in(header))
+        assert problem == "id_aa64pfr0_el1.sve is (32, 4) here, (36, 4) in the kernel"
+
+    def test_one_that_is_not_here(self) -> None:
+        new = "#define ID_AA64PFR0_EL1_NEW_SHIFT 0\n#define ID_AA64PFR0_EL1_NEW_WIDTH 4\n"
+        (problem,) = misplaced(fields_in(self.header() + new))
+        assert problem == "id_aa64pfr0_el1.new, (0, 4) in the kernel, is not here"
+
+    def test_a_header_that_says_nothing(self) -> None:
+        (problem,) = misplaced(fields_in("#define X 5\n"))
+        assert "cannot be read" in problem

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import struct
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,7 @@ from pykvm.probe.host import gic_in, level_in, mode_in
 from pykvm.probe.hostfacts import acl_entries, cpu_model
 from pykvm.probe.idfields import layouts
 from pykvm.probe.idregs import decode
+from pykvm.probe.surroundings import surroundings
 from pykvm.registers import reg_id
 
 #: Lines of /proc/interrupts, of hosts that were entered at EL2 with VHE, at EL2 without, at EL1.
@@ -107,3 +112,26 @@ class TestFields:
                 assert all(value < 1 << width for value in values)
                 used |= mask
             assert [field[0] for field in fields] == sorted(field[0] for field in fields)
+
+
+class TestSurroundings:
+    def test_topology_is_of_the_cpus_here(self) -> None:
+        topology = surroundings()["cpu_topology"].value
+        if isinstance(topology, Mapping):  # not every kernel tells
+            assert set(topology) == {"sockets", "cores", "threads"}
+            online = math.prod(int(count) for count in topology.values())
+            assert online == os.cpu_count()
+
+    def test_vulnerabilities_are_as_the_kernel_tells_them(self) -> None:
+        told = surroundings()["vulnerabilities"].value or {}
+        assert isinstance(told, Mapping)
+        for name, words in told.items():
+            place = Path("/sys/devices/system/cpu/vulnerabilities", name)
+            assert words == place.read_text("utf-8").strip()
+
+    def test_devices_that_may_be_used(self) -> None:
+        facts = surroundings()
+        for name, path in (("tun", "/dev/net/tun"), ("vhost_net", "/dev/vhost-net")):
+            assert facts[name].yes == os.access(path, os.R_OK | os.W_OK)
+            if not Path(path).exists():
+                assert facts[name].errno == "ENOENT"
