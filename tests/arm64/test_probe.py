@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,14 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from pykvm import Cap, Kvm, VcpuFeature
-from pykvm.cli import main
 from pykvm.probe import Check, Report, collect
 from pykvm.probe import selftest as module
 from pykvm.probe import selftestguest as guest
 from pykvm.probe.selftest import COUNT, FAILURES, Count, Machine, run_selftest
 from pykvm.probe.selftestguest import EDGE_INTID, LEVEL_INTID
+from pykvm.probe.show import show
 from tests.arm64.test_examples import EXAMPLES
 from tests.properties import holds
 
@@ -200,11 +202,15 @@ def test_level_interrupts_as_another_guest_sees_them(told: Report) -> None:
         assert "loses the end of a level interrupt" in told.reason("selftest_level").why
 
 
-def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["probe"]) == 0
-    said = capsys.readouterr().out
+@pytest.mark.parametrize("verbose", [False, True])
+def test_it_can_be_shown(told: Report, verbose: bool) -> None:
+    console = Console(width=80, file=io.StringIO(), record=True)
+    show(told, console, verbose=verbose)
+    said = console.export_text()
     assert "VMs run here" in said
     assert "ipa_bits" in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert ("KVM_CAP_ARM_VM_IPA_SIZE" in said) == verbose
 
 
 @pytest.mark.binding
