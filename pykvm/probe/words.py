@@ -115,7 +115,7 @@ def host_lines(report: Report) -> tuple[str, str]:
 
     cpus = words("{} CPUs", "cpus") + words(" ({})", "cpu_models")
     host = (
-        words("{}", "machine"), words("Linux {}", "kernel"), cpus,
+        words("{}", "machine"), words("{} ", "system") + words("{}", "kernel"), cpus,
         words("pages of {}", "page_size"), words("GIC{}", "host_gic"),
         words("KVM in mode {}", "kvm_mode"),
         words("entered at {}", "entered_at"), words("in a container ({})", "container"),
@@ -132,7 +132,8 @@ def verdict(report: Report) -> tuple[bool, str]:
         gap = report.gaps[-1] if report.gaps else None
         return False, f"No VMs here. {gap.what if gap else ''}".rstrip()
     if facts["machine"].value != "aarch64":
-        return False, report.gaps[0].what
+        here = f"This machine is {facts['machine'].value}"
+        return False, next((gap.what for gap in report.gaps if gap.name == "arm64"), f"{here}.")
     having = [words for name, words in _STRENGTHS.items() if facts[name].yes]
     lacking = [words for name, words in _STRENGTHS.items() if facts[name].state == "no"]
     failing = [
@@ -140,11 +141,13 @@ def verdict(report: Report) -> tuple[bool, str]:
         for name, fact in facts.items()
         if fact.state == "failed" and name in ABOUT and ABOUT[name].group != "host"
     ]
-    sentences = [f"VMs run here: {', '.join(having)}."] if having else ["VMs run here."]
+    runs = "VMs run here" if facts["vcpu"].yes else "VMs can be made here, but no vCPUs"
+    sentences = [f"{runs}: {', '.join(having)}." if having else f"{runs}."]
     if lacking:
         sentences.append(f"Without {', '.join(lacking)}.")
     if failing:
         sentences.append(f"Not to be asked: {', '.join(failing)}.")
     failed = [check for check in report.selftest or () if check.result == "failed"]
     sentences += [f"Selftest {check.name} FAILED: {check.failure}." for check in failed]
-    return not failed and "gic" not in {gap.name for gap in report.gaps}, " ".join(sentences)
+    good = not failed and not failing and "gic" not in {gap.name for gap in report.gaps}
+    return good, " ".join(sentences)

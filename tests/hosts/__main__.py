@@ -35,7 +35,7 @@ def main() -> int:
         program = compiled(Path(scratch))
         theirs = kernel_fields()
         elsewhere = list(misplaced(theirs))
-        print(f"fields of ID registers lie where the kernel has them, but {len(elsewhere)}")
+        print(f"fields of ID registers that lie elsewhere in the kernel: {len(elsewhere)}")
         print(*(f"        {field}" for field in elsewhere), sep="\n", end="\n" * bool(elsewhere))
         for host in hosts:
             begun = time.monotonic()

@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pykvm.cli import main
@@ -104,6 +104,7 @@ def test_what_cannot_be_read(text: str, words: str) -> None:
     assert words in str(wrong.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
@@ -123,6 +124,7 @@ _TREES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_TREES)
 def test_it_means_what_python_means(text: str) -> None:
     values = {"gicv3": True, "its": True, "sve": False, "mte": False}

@@ -146,4 +146,9 @@ def test_verdicts() -> None:
     assert not verdict(REPORTS["tested"])[0]
     assert "Selftest level FAILED: no-notice." in verdict(REPORTS["tested"])[1]
     assert "Not to be asked: irqfd, sve." in verdict(REPORTS["failing"])[1]
+    assert not verdict(REPORTS["failing"])[0]
     assert not verdict(REPORTS["no kvm"])[0]
+    elsewhere = good_report(machine=yes("riscv64"))
+    assert verdict(elsewhere) == (False, "This machine is riscv64.")
+    without = good_report(vcpu=Fact.failed("KVM_CREATE_VCPU", 1))
+    assert verdict(without)[1].startswith("VMs can be made here, but no vCPUs: GICv3")
