@@ -85,12 +85,12 @@ def _ends_lost(life: Life) -> bool:
 _LEVEL = "level, resample"
 DEVICES = (
     Row("ahci", f"direct, {_LEVEL}", _direct, ",direct"),
-    Row("ahci", f"trapped, {_LEVEL}", _trapped, ",trap"),
+    Row("ahci", f"trapped, {_LEVEL}", _trapped, ",trap", reads=400),
     Row("ehci", f"direct, {_LEVEL}", _direct, ",direct"),
     Row("xhci", f"direct, {_LEVEL}", _direct, ",direct"),
     Row("ohci", f"trapped, {_LEVEL}", _keyboard, ",direct"),
 )
-VIRTIO = Row("virtio", "blk of this VMM", _data)
+VIRTIO = Row("virtio", "blk of this VMM", _data, reads=400)
 CONTROLS = (
     Row("ahci", "without resamplefd", _storm, ",direct", "resample", 0),
     Row("ahci", "edge in the device tree", _one_and_no_more, ",direct", "level", 0),
