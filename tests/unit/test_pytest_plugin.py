@@ -43,7 +43,7 @@ def pytest_run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     words = ("-p", "pykvm.pytest_plugin", "-p", "no:cacheprovider", "-rs", "--strict-markers")
     return subprocess.run(
         [sys.executable, "-m", "pytest", *words, "test_theirs.py"],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
         env={"PYTHONPATH": str(TOP), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
 
