@@ -14,7 +14,7 @@ from tests.lab.errors import LabError
 
 TOP = Path(__file__).resolve().parents[2]
 _LAB = (sys.executable, "-m", "tests.lab", "run", "--timeout", "1500")
-_WITH = ("--cold", "--guest", "6.12", "--guest-module", "ext4")
+_WITH = ("--cold", "--guest", "6.12", "--guest-module", "ext4", "--guest-module", "crc32c_generic")
 
 
 def main() -> int:

@@ -12,8 +12,9 @@ from tests.arm64.vmm.linux import linux
 _DISK = "/dev/vda"
 #: All that the first file system does.
 _SWITCH = (
-    "modprobe virtio_mmio; modprobe virtio_blk; modprobe ext4; until [ -b /dev/vda ]; do :; done; "
-    "mount -t ext4 /dev/vda /mnt; umount /proc /sys; exec switch_root /mnt /sbin/init"
+    "for name in virtio_mmio virtio_blk crc32c_generic ext4; do modprobe $name; done; "
+    "until [ -b /dev/vda ]; do :; done; mount -t ext4 /dev/vda /mnt || poweroff -f; "
+    "umount /proc /sys; exec switch_root /mnt /sbin/init"
 )
 _MINUTES = 900
 #: What a shell sends to a terminal beside its words.
@@ -28,7 +29,7 @@ def main() -> int:
         def ask(question: str) -> list[str]:
             """What a command prints, between the line that was typed and a mark."""
             guest.type(f"{question}; echo end-$((6*7))\n")
-            told = _ESCAPES.sub("", guest.until("end-42", _MINUTES)).split("end-$((6*7))", 1)[-1]
+            told = _ESCAPES.sub("", guest.until("end-42", _MINUTES)).rsplit("end-$((6*7))", 1)[-1]
             return [line for line in told.replace("end-42", "").splitlines() if line.strip()]
 
         guest.until("login:", _MINUTES)

@@ -177,6 +177,7 @@ _LINUX = "tests/arm64/vmm"
 _LINUX_SHARES: dict[str, tuple[int, ...]] = {
     "test_flat.py": (0, 3),
     "test_endings.py": (4,),
+    "test_examples_readme.py": (1,),
     "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host[1]": (3,),
     "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host[2]": (0,),
     "test_boot_linux.py::test_what_is_written_is_there_after_a_reset_and_on_the_host[4]": (2,),

@@ -42,7 +42,7 @@ def on_a_terminal(line: Sequence[str], act: Act | None = None) -> tuple[int, str
         while process.poll() is None:
             assert time.monotonic() < end
             shown += heard(user, 0.1)
-            if act and b"up" in shown:
+            if act and b"up\n" in shown:
                 assert termios.tcgetattr(near) != before
                 act(process, user)
                 act = None
