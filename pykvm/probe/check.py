@@ -16,8 +16,8 @@ FAILURES = {
         "This kernel loses the end of a level interrupt that the guest takes and ends without "
         "leaving in between: the resamplefd stays silent and the interrupt comes again and again. "
         "Known of kernels 7.2 and 7.3 with a GICv3 (6.18 is good). A guest driver that touches its "
-        "emulated device before it ends the interrupt is not affected; a VMM that passes devices "
-        "through (VFIO INTx) is."
+        "emulated device before it ends the interrupt is not affected; where it reaches its device "
+        "without leaving (VFIO), it can be."
     ),
     "not-ready": "The guest did not get as far as waiting for interrupts.",
     "no-interrupt": "A signal of the irqfd never became an interrupt of the guest.",
