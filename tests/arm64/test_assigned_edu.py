@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from guests import arguments, layout
 from minivmm.vfio.assign import connect_line
-from minivmm.vfio.device import INTX, MSI
+from minivmm.vfio.device import INTX, MSI, MSIX, VfioDevice
+from minivmm.vfio.dma import Container
+from minivmm.vfio.host import HostDevice
 from tally import wait_for
 from tinyvm import TinyVm
 
@@ -22,6 +25,7 @@ from tests.arm64.edu import BUFFER, LIVENESS, LOWER, RAISE, STATUS, Edu, edu
 from tests.arm64.spis import INTID, Tiny
 from tests.arm64.test_readme import blocks
 from tests.kvm.footprint import unchanged
+from tests.vfio import bound
 
 pytestmark = pytest.mark.needs("vfio_group")
 
@@ -165,6 +169,37 @@ def test_each_message_is_one_lpi(tiny: Tiny, device: Edu) -> None:
     assert (report.lpi_taken(event_id), report.spurious) == (count, 0)
     device.release(MSI)
     irqfd.close()
+
+
+@pytest.mark.needs("its")
+def test_each_vector_of_msix_is_an_lpi_of_its_own(tiny: Tiny) -> None:
+    """Of an xHCI controller, whose vectors VFIO signals as the device would."""
+    vectors, first_gsi, device_id = 4, 7, 8
+    machine = tiny("lpi", gic=3, its=True)
+    machine.set_registers(arguments.lpi(device_id=device_id, events=vectors))
+    assert machine.its is not None
+    doorbell = machine.its.doorbell
+    machine.vm.set_gsi_routing(
+        MsiRoute(first_gsi + event, doorbell, event, device_id) for event in range(vectors)
+    )
+    report = machine.report
+    with closing(Container()) as container:
+        host = HostDevice(bound("xhci"))
+        with closing(VfioDevice(container.open_device(host))) as xhci, machine.running():
+            xhci.enable()
+            assert xhci.irq_count(MSIX) >= vectors
+            irqfds = [machine.vm.irqfd(gsi=first_gsi + event) for event in range(vectors)]
+            xhci.set_triggers(MSIX, [irqfd.trigger for irqfd in irqfds])
+            assert wait_for(lambda: report.ready, 1, PATIENCE), report.failure
+            for event in range(vectors):
+                for number in range(1, event + 2):
+                    xhci.trigger(MSIX, event)
+                    assert wait_for(partial(report.lpi_ended, event), number, PATIENCE)
+            xhci.release(MSIX)
+            for irqfd in irqfds:
+                irqfd.close()
+    assert [report.lpi_taken(event) for event in range(vectors)] == [1, 2, 3, 4]
+    assert report.spurious == 0
 
 
 # Registers and memory -----------------------------------------------------------------------------
