@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from tests.coverage import collect, render
@@ -11,6 +12,7 @@ from tests.coverage.kept import KEPT, README
 
 def main() -> int:
     """Rewrites README.md; 1 where a host has left no results."""
+    argparse.ArgumentParser(prog="python -m tests.coverage", description=__doc__).parse_args()
     coverage, missing = collect.load(KEPT)
     if missing:
         print(f"no results of {', '.join(missing)}: run `make test` first", file=sys.stderr)

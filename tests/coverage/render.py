@@ -67,9 +67,9 @@ def block(coverage: Coverage) -> str:
     rust = sum(bool(row.rust) for row in ROWS.values())
     lines = [
         BEGIN,
-        f"{done} of {len(ROWS)} rows are proven; kvm-ioctls has {rust} of them on aarch64, some in "
-        "a raw form. Each row: the method, a test that saw its effect, the lowest kernel and the "
-        "hosts where that test passed.",
+        f"{done} of {len(ROWS)} rows are proven; kvm-ioctls (Rust) has {rust} of them on aarch64, "
+        "some in a raw form. Each row: the method, a test that saw its effect, the lowest kernel "
+        "and the hosts where that test passed.",
         "",
         *(line for section in SECTIONS for line in _section(section, coverage)),
         "Hosts: " + ", ".join(f"{letter} {name}" for name, letter in _HOSTS.items()) + ".",

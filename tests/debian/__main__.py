@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ _WITH = ("--cold", "--guest", "6.12", "--guest-module", "ext4", "--guest-module"
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m tests.debian", description=__doc__).parse_args()
     try:
         made = root.image()
     except LabError as refusal:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -82,7 +83,14 @@ def cells(row: dict[str, Any]) -> list[str]:
     return found
 
 
-def main(words: list[str]) -> int:
+def main() -> int:
+    options = argparse.ArgumentParser(
+        prog="python -m tests.devices",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("words", nargs="*", metavar="HOST [ROW …] | soak HOST GUESTS")
+    words = options.parse_args().words
     if words[:1] == ["soak"]:
         host, *rest = words[1:]
         return subprocess.run(
@@ -114,4 +122,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
