@@ -10,7 +10,7 @@
 4. ``transport`` signals the device's line (``minivmm.lines``): a write to an eventfd, the trigger
    of an irqfd. KVM makes it an SPI, and the guest's driver looks into the used ring.
 
-``device`` is what a device has to bring; ``disk`` is the file behind ``blk``, ``tap`` the host's end
-of ``net``. ``vhost`` gives queues to the kernel, for ``net`` and ``vsock``; ``wanted`` makes the
-devices that the command line asks for.
+``device`` is what a device has to bring; ``disk`` is the file behind ``blk``, ``tap`` the host's
+end of ``net``. ``vhost`` gives queues to the kernel, for ``net`` and ``vsock``; ``wanted`` makes
+the devices that the command line asks for.
 """
