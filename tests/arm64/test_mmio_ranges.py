@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -114,14 +115,17 @@ def test_after_stop_no_access_is_under_way(machine: TinyVm) -> None:
     """A thread that is stopped while a handler answers: the answer has arrived."""
     answered: list[int] = []
     vcpu = machine.vcpus[0]
+    made = threading.Event()
 
     def read(offset: int, size: int) -> int:
         answered.append(vcpu.get_one_reg("pc"))
+        assert made.wait(PATIENCE)
         thread.stop()
         return 0x5A
 
     machine.vm.mmio_handler(ECHO, 8, read=read, write=lambda *_: None)
     thread = VcpuThread(vcpu)
+    made.set()
     thread.join(PATIENCE)
     assert vcpu.get_one_reg("pc") == answered[0] + 4
     assert vcpu.get_one_reg("x11") == 0x5A
