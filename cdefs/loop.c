@@ -131,7 +131,8 @@ static int told(struct pykvm_vcpu *vcpu, struct pykvm_thread *self, int answer)
 {
 	int held = answer == -EINTR || has_handler(answer);
 
-	if (is_of_guest(answer) && stores_wait(vcpu)) {
+	if (is_of_guest(answer) && (vcpu->undrained || stores_wait(vcpu))) {
+		vcpu->undrained = 0;
 		vcpu->owed = answer;
 		answer = PYKVM_DRAIN;
 		held = 1;
@@ -283,6 +284,8 @@ API void vcpu_give_up(struct pykvm_vcpu *vcpu, int undelivered)
 		undelivered = vcpu->last;
 	if (is_of_guest(undelivered)) /* after PYKVM_DRAIN it is owed anyway */
 		vcpu->owed = undelivered;
+	else if (undelivered == PYKVM_DRAIN)
+		vcpu->undrained = 1;
 	if (vcpu->held == this_thread()->tid)
 		vcpu->held = 0;
 	pthread_mutex_unlock(&vcpu->lock);

@@ -312,3 +312,21 @@ def test_ranges_change_under_fire(machine: Make) -> None:
     last = next(numbers)
     assert sorted(seen) == list(range(len(seen)))
     assert last - len(seen) in (0, 1)
+
+
+def test_what_a_raising_handler_left_comes_before_the_next_exit(machine: Make) -> None:
+    made = machine(KNOCK)
+    calls: list[int] = []
+
+    def handler(*_: int) -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise ZeroDivisionError
+
+    made.vm.mmio_ring(DOORBELL_GPA, 1, handler, capacity=4)
+    with pytest.raises(ZeroDivisionError):  # the ring was full
+        made.vcpu.run()
+    made.vcpu.kick()
+    assert calls == [0]
+    assert made.vcpu.run() == Interrupted()
+    assert calls == [0, 1, 2, 3, 4]
