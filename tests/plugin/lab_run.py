@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,13 +24,26 @@ _STUCK_SECONDS = 240
 SILENT_SECONDS = 300
 #: How the log tells it.
 WENT_SILENT = "after a silence"
-_LOG_LINES = 120
+#: Or that the interpreter died of a fault, and not even faulthandler, which pytest switches on, saw
+#: it: seen rarely, on emulated hosts alone, of tests that are good all other times.
+WITHOUT_A_WORD = "without a word"
+_FAULTHANDLERS_WORD = "Fatal Python error"
+_LOG_LINES = 240
 # Tests that boot a Linux of their own: it has to come along.
 _GUEST_TESTS = "tests/arm64/vmm/"
 # However this process ends, the lab is told, and ends its host.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
-# The record goes to the lab's stdout, and everything else that pytest prints to its stderr.
-_PYTEST = ("sh", "-c", 'exec python3 -m pytest "$@" 3>&1 1>&2', "sh")
+# The record goes to the lab's stdout, and everything else that pytest prints to its stderr, with
+# what a core tells of an interpreter that died.
+_SCRIPT = """\
+echo /tmp/core >/proc/sys/kernel/core_pattern && echo 0 >/proc/sys/kernel/core_uses_pid
+ulimit -c unlimited
+python3 -m pytest "$@" 3>&1 1>&2
+status=$?
+[ $status -lt 128 ] || python3 -m tests.plugin.core /tmp/core >&2
+exit $status
+"""
+_PYTEST = ("sh", "-c", _SCRIPT, "sh")
 
 
 class Ended(NamedTuple):
@@ -100,7 +114,10 @@ class LabRun:
             trouble = f"the run on the emulated host was complete, but ended with status {status}"
         else:
             trouble = f"the run on the emulated host broke off with status {status}{silent}"
-        self._ended = Ended(trouble, self._log_end())
+        log = self._log_end()
+        if not finished and status == 128 + signal.SIGSEGV and _FAULTHANDLERS_WORD not in log:
+            trouble += f" {WITHOUT_A_WORD}"
+        self._ended = Ended(trouble, log)
 
     @property
     def ended(self) -> Ended:
