@@ -28,22 +28,13 @@ WENT_SILENT = "after a silence"
 #: it: seen rarely, on emulated hosts alone, of tests that are good all other times.
 WITHOUT_A_WORD = "without a word"
 _FAULTHANDLERS_WORD = "Fatal Python error"
-_LOG_LINES = 240
+_LOG_LINES = 120
 # Tests that boot a Linux of their own: it has to come along.
 _GUEST_TESTS = "tests/arm64/vmm/"
 # However this process ends, the lab is told, and ends its host.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
-# The record goes to the lab's stdout, and everything else that pytest prints to its stderr, with
-# what a core tells of an interpreter that died.
-_SCRIPT = """\
-echo /tmp/core >/proc/sys/kernel/core_pattern && echo 0 >/proc/sys/kernel/core_uses_pid
-ulimit -c unlimited
-python3 -m pytest "$@" 3>&1 1>&2
-status=$?
-[ $status -lt 128 ] || python3 -m tests.plugin.core /tmp/core >&2
-exit $status
-"""
-_PYTEST = ("sh", "-c", _SCRIPT, "sh")
+# The record goes to the lab's stdout, and everything else that pytest prints to its stderr.
+_PYTEST = ("sh", "-c", 'exec python3 -m pytest "$@" 3>&1 1>&2', "sh")
 
 
 class Ended(NamedTuple):
