@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,10 +23,6 @@ _STUCK_SECONDS = 240
 SILENT_SECONDS = 300
 #: How the log tells it.
 WENT_SILENT = "after a silence"
-#: Or that the interpreter died of a fault, and not even faulthandler, which pytest switches on, saw
-#: it: seen rarely, on emulated hosts alone, of tests that are good all other times.
-WITHOUT_A_WORD = "without a word"
-_FAULTHANDLERS_WORD = "Fatal Python error"
 _LOG_LINES = 120
 # Tests that boot a Linux of their own: it has to come along.
 _GUEST_TESTS = "tests/arm64/vmm/"
@@ -105,10 +100,7 @@ class LabRun:
             trouble = f"the run on the emulated host was complete, but ended with status {status}"
         else:
             trouble = f"the run on the emulated host broke off with status {status}{silent}"
-        log = self._log_end()
-        if not finished and status == 128 + signal.SIGSEGV and _FAULTHANDLERS_WORD not in log:
-            trouble += f" {WITHOUT_A_WORD}"
-        self._ended = Ended(trouble, log)
+        self._ended = Ended(trouble, self._log_end())
 
     @property
     def ended(self) -> Ended:

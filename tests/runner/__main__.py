@@ -66,8 +66,8 @@ def _run_all(processes: Sequence[Process], screen: Screen, jobs: int) -> None:
         screen.started(process)
         process.run()
         if process.went_silent:
-            # A binding that hangs or crashes does so again; an emulator that did hardly ever does.
-            screen.say(f"{process.part.name}: its host went silent or died; once more")
+            # A binding that hangs does so again; an emulator that stalled hardly ever does.
+            screen.say(f"{process.part.name}: its host went silent; once more")
             process.repeat()
         screen.ended(process)
 
