@@ -23,7 +23,7 @@ _STUCK_SECONDS = 240
 SILENT_SECONDS = 300
 #: How the log tells it.
 WENT_SILENT = "after a silence"
-_LOG_LINES = 120
+_LOG_LINES = 240  # of what a host says of a death, too
 # Tests that boot a Linux of their own: it has to come along.
 _GUEST_TESTS = "tests/arm64/vmm/"
 # However this process ends, the lab is told, and ends its host.

@@ -6,6 +6,7 @@ It is started before a snapshot is taken, so that a restored host has it waiting
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import json
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.frames import CHUNK, Kind
+from tests.lab.guest import deaths
 from tests.lab.guest.command import Command
 from tests.lab.guest.wire import Channel, FileStream, OutStream, open_port
 
@@ -76,6 +78,13 @@ def send_out(channel: Channel) -> None:
     channel.send(Kind.OUT)
 
 
+def send_deaths(channel: Channel) -> None:
+    """Say what the command and its children died of, where it was a fault."""
+    with contextlib.suppress(FileNotFoundError), open(deaths.REPORT, "rb") as report:
+        while data := report.read(CHUNK):
+            channel.send(Kind.STDERR, data)
+
+
 def main() -> None:
     """Serve one job: one that came in the boot archive, or else one that the lab sends."""
     if _JOB.exists():
@@ -108,6 +117,8 @@ def main() -> None:
         command = Command(job, channel, None)
         channel.send(Kind.STARTED)
         status = command.serve()
+    if status:
+        send_deaths(channel)
     os.sync()
     if job["out"]:
         send_out(channel)
