@@ -215,6 +215,12 @@ API int bus_access(struct pykvm_bus *bus, uint64_t gpa, int is_write, struct pyk
 	return result;
 }
 
+/* As ring_handed_on(), of what came out of the kernel's ring. */
+API void bus_handed_on(struct pykvm_bus *bus)
+{
+	__atomic_store_n(&bus->in_hand, 0, __ATOMIC_RELEASE);
+}
+
 /* Where a vCPU's mapping shows the kernel's ring: from now on its stores come before later exits. */
 API void bus_watch_coalesced(struct pykvm_bus *bus, uint64_t offset)
 {

@@ -63,13 +63,16 @@ static int coalesced_wait(struct pykvm_vcpu *vcpu)
 	uint64_t offset = __atomic_load_n(&vcpu->bus->coalesced, __ATOMIC_RELAXED);
 	uint32_t *indexes = (uint32_t *)((char *)vcpu->run + offset);
 
-	return offset && __atomic_load_n(&indexes[0], __ATOMIC_RELAXED) !=
-				 __atomic_load_n(&indexes[1], __ATOMIC_ACQUIRE);
+	if (!offset)
+		return 0;
+	return __atomic_load_n(&indexes[0], __ATOMIC_ACQUIRE) !=
+		       __atomic_load_n(&indexes[1], __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&vcpu->bus->in_hand, __ATOMIC_ACQUIRE);
 }
 
 /*
- * Whether stores of the guest wait in the kernel's ring or in ours: they came before this exit. Where
- * there are no ranges, nobody could be given them.
+ * Whether stores of the guest wait in the kernel's ring or in ours, or are in somebody's hand who has
+ * taken them out: they came before this exit. Where there are no ranges, nobody could be given them.
  */
 static int stores_wait(struct pykvm_vcpu *vcpu)
 {
@@ -131,8 +134,7 @@ static int told(struct pykvm_vcpu *vcpu, struct pykvm_thread *self, int answer)
 {
 	int held = answer == -EINTR || has_handler(answer);
 
-	if (is_of_guest(answer) && (vcpu->undrained || stores_wait(vcpu))) {
-		vcpu->undrained = 0;
+	if (is_of_guest(answer) && stores_wait(vcpu)) {
 		vcpu->owed = answer;
 		answer = PYKVM_DRAIN;
 		held = 1;
@@ -284,8 +286,6 @@ API void vcpu_give_up(struct pykvm_vcpu *vcpu, int undelivered)
 		undelivered = vcpu->last;
 	if (is_of_guest(undelivered)) /* after PYKVM_DRAIN it is owed anyway */
 		vcpu->owed = undelivered;
-	else if (undelivered == PYKVM_DRAIN)
-		vcpu->undrained = 1;
 	if (vcpu->held == this_thread()->tid)
 		vcpu->held = 0;
 	pthread_mutex_unlock(&vcpu->lock);

@@ -39,6 +39,7 @@ struct pykvm_bus {
 	struct pykvm_table *retired;
 	struct pykvm_seat *seats;
 	uint64_t coalesced; /* where the ring of coalesced stores is in a vCPU's mapping, or 0 */
+	int in_hand; /* as a ring's, of what was taken out of that one */
 	uint32_t ids, slots; /* how many were given out */
 	unsigned long forks;
 };
@@ -99,10 +100,11 @@ static int serve(const struct pykvm_table *table, uint64_t gpa, int is_write,
 			memcpy(&access->value, (const uint8_t *)state->words + access->offset, size);
 		return SERVED;
 	case PYKVM_RANGE_LATCH:
-		if (is_write)
-			store_shared((uint8_t *)&state->cell + access->offset, size, access->value);
-		else
+	case PYKVM_RANGE_STATUS:
+		if (!is_write)
 			access->value = load_shared((uint8_t *)&state->cell + access->offset, size);
+		else if (range->kind == PYKVM_RANGE_LATCH)
+			store_shared((uint8_t *)&state->cell + access->offset, size, access->value);
 		return SERVED;
 	case PYKVM_RANGE_COUNTER:
 		__atomic_fetch_add(is_write ? &state->stores : &state->loads, 1, __ATOMIC_RELAXED);
@@ -133,13 +135,15 @@ static void leave_table(struct pykvm_seat *seat)
 	__atomic_store_n(&seat->table, NULL, __ATOMIC_RELEASE);
 }
 
-/* Whether a ring that has a handler holds something. */
+/* Whether a ring that has a handler holds something, or a store of it has yet to reach that. */
 static int rings_wait(const struct pykvm_table *table)
 {
 	uint32_t n;
 
+	/* In this order: ring_take() says that something is in hand before it is in the ring no more. */
 	for (n = 0; n < table->n_drained; n++)
-		if (__atomic_load_n(&table->drained[n]->used, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&table->drained[n]->used, __ATOMIC_ACQUIRE) ||
+		    __atomic_load_n(&table->drained[n]->in_hand, __ATOMIC_ACQUIRE))
 			return 1;
 	return 0;
 }

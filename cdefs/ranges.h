@@ -19,3 +19,4 @@
 #define PYKVM_RANGE_LATCH 0x20003 /* own: loads read what was stored last */
 #define PYKVM_RANGE_COUNTER 0x20004 /* own: as IGNORE, and counts both */
 #define PYKVM_RANGE_RING 0x20005 /* own: stores are kept, loads are left to Python */
+#define PYKVM_RANGE_STATUS 0x20006 /* own: a latch whose stores are ignored */

@@ -7,9 +7,11 @@
 struct pykvm_state {
 	int holders;
 	pthread_mutex_t lock; /* a ring's */
+	int announce; /* the eventfd that hears when a ring is empty no more, or -1; under the lock */
 	uint64_t cell; /* a latch's bytes */
 	uint64_t loads, stores; /* a counter's */
 	uint64_t room, first, used; /* a ring's, in entries; rings_wait() reads `used` without the lock */
+	int in_hand; /* whether entries may be on their way to the ring's handler, or kept for it */
 	uint64_t words[]; /* a constant's bytes; a ring's entries */
 };
 
@@ -27,6 +29,7 @@ API struct pykvm_state *state_new(uint64_t words)
 	if (!state)
 		return NULL;
 	state->holders = 1;
+	state->announce = -1;
 	state->room = words * sizeof(uint64_t) / sizeof(struct pykvm_access);
 	pthread_mutex_init(&state->lock, NULL);
 	return state;
@@ -34,8 +37,11 @@ API struct pykvm_state *state_new(uint64_t words)
 
 API void state_drop(struct pykvm_state *state)
 {
-	if (state && !__atomic_sub_fetch(&state->holders, 1, __ATOMIC_ACQ_REL))
-		free(state);
+	if (!state || __atomic_sub_fetch(&state->holders, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (state->announce >= 0)
+		close(state->announce);
+	free(state);
 }
 
 /* Before a range is made of it: a constant's bytes. */
@@ -66,24 +72,50 @@ API uint64_t counter_stores(struct pykvm_state *state)
 
 /*
  * Takes up to `room` entries, oldest first; returns how many. That stands in `n`, too, before Python
- * hears of it: as in hand_over(), a signal's handler may raise as the call returns.
+ * hears of it: as in hand_over(), a signal's handler may raise as the call returns. They are in hand
+ * until ring_handed_on(), whatever handlers raise: no vCPU's exit may overtake them.
  */
 API int ring_take(struct pykvm_state *ring, struct pykvm_access *taken, uint32_t room, uint32_t *n)
 {
 	struct pykvm_access *entries = (struct pykvm_access *)ring->words;
 
 	pthread_mutex_lock(&ring->lock);
+	if (ring->used)
+		__atomic_store_n(&ring->in_hand, 1, __ATOMIC_RELAXED);
 	for (*n = 0; ring->used && *n < room; ++*n) {
 		taken[*n] = entries[ring->first];
 		ring->first = (ring->first + 1) % ring->room;
-		__atomic_store_n(&ring->used, ring->used - 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&ring->used, ring->used - 1, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&ring->lock);
 	return (int)*n;
 }
 
+/* Whoever took entries has passed all of them on. */
+API void ring_handed_on(struct pykvm_state *ring)
+{
+	__atomic_store_n(&ring->in_hand, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * From now on the eventfd `fd`, which becomes the ring's own, is signalled when a store comes to the
+ * empty ring; -1: none is. Returns once nobody uses the one before.
+ */
+API void ring_announce(struct pykvm_state *ring, int fd)
+{
+	int before;
+
+	pthread_mutex_lock(&ring->lock);
+	before = ring->announce;
+	ring->announce = fd;
+	pthread_mutex_unlock(&ring->lock);
+	if (before >= 0)
+		close(before);
+}
+
 static int ring_put(struct pykvm_state *ring, struct pykvm_access access)
 {
+	static const uint64_t one = 1;
 	struct pykvm_access *entries = (struct pykvm_access *)ring->words;
 	int fits;
 
@@ -92,6 +124,9 @@ static int ring_put(struct pykvm_state *ring, struct pykvm_access access)
 	if (fits) {
 		entries[(ring->first + ring->used) % ring->room] = access;
 		__atomic_store_n(&ring->used, ring->used + 1, __ATOMIC_RELAXED);
+		/* EAGAIN: the counter is full, so its reader has yet to wake anyway. */
+		if (ring->used == 1 && ring->announce >= 0)
+			(void)!write(ring->announce, &one, sizeof(one));
 	}
 	pthread_mutex_unlock(&ring->lock);
 	return fits;

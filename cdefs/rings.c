@@ -123,6 +123,8 @@ API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t 
 	pthread_mutex_lock(&draining);
 	first = __atomic_load_n(&ring->first, __ATOMIC_RELAXED) % length;
 	last = __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) % length;
+	if (first != last) /* before it is in the ring no more, as ring_take() */
+		__atomic_store_n(&vcpu->bus->in_hand, 1, __ATOMIC_RELAXED);
 	for (*n = 0; *n < room && first != last; first = (first + 1) % length) {
 		struct pykvm_store store = store_of(&ring->coalesced_mmio[first]);
 		struct pykvm_access access = { .size = store.size, .value = store.value };

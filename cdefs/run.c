@@ -22,7 +22,6 @@ struct pykvm_vcpu {
 	uint64_t blocked;
 	unsigned long forks;
 	uint32_t load; /* bytes of the guest's load that waits for its value, or 0 */
-	int undrained; /* what was taken out of rings may not have been handed on: a handler raised */
 	int owed; /* an answer that Python could not take in, which the next run begins with, or NOTHING */
 	int last; /* the last answer */
 	struct pykvm_bus *bus;

@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 import struct
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pykvm._native import ffi, lib
 from pykvm.errors import failure
 from pykvm.exits import MmioWrite
+
+if TYPE_CHECKING:
+    from pykvm.eventfd import EventFd
 
 __all__ = ["Bus", "Handler", "RingQueue", "Store"]
 
@@ -36,7 +41,7 @@ class Bus:
         self.stores: list[Handler | None] = []
         #: Of the rings that have a handler.
         self.queues: list[RingQueue] = []
-        self.coalesced = CoalescedQueue()
+        self.coalesced = CoalescedQueue(partial(lib.bus_handed_on, table))
 
     def put(self, slots: int, form: int, handler: Callable[..., Any] | None) -> None:
         """A handler for an access: ``form`` is log2 of the width, and 4 more for a store."""
@@ -86,9 +91,10 @@ class CoalescedQueue:
     What has an MMIO range goes there, the rest waits for :meth:`Vcpu.drain_coalesced_mmio`.
     """
 
-    __slots__ = ("_intake", "_left", "_turn", "_waiting")
+    __slots__ = ("_handed_on", "_intake", "_left", "_turn", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, handed_on: Callable[[], object]) -> None:
+        self._handed_on = handed_on
         # More than a ring of one page holds.
         room = mmap.PAGESIZE // ffi.sizeof("struct kvm_coalesced_mmio")
         self._intake = Intake("pykvm_store", room, _COALESCED_STORE)
@@ -113,6 +119,7 @@ class CoalescedQueue:
                     self._waiting += (store,)
                 else:
                     handler(offset, size, value)
+            self._handed_on()
 
     def take(self) -> list[MmioWrite]:
         """What has no range."""
@@ -132,19 +139,21 @@ class CoalescedQueue:
 class RingQueue:
     """The stores of one ring on their way from C to whoever takes them.
 
-    What one thread has taken out, it has also handed on, before another one's exit is delivered:
-    so the order is kept. What a handler could not be given because it raised stays for the next.
+    What was taken out is handed on before any later exit is delivered, in whatever thread: so the
+    order is kept. What a handler could not be given because it raised stays for the next.
     """
 
     __slots__ = ("_forks", "_intake", "_left", "_turn", "handler", "room", "state")
 
-    def __init__(self, room: int, handler: Handler | None) -> None:
+    def __init__(self, room: int, handler: Handler | None, eventfd: EventFd | None) -> None:
         self.room = room
         self.handler = handler
         state = lib.state_new(room * (_STORE.size // 8))
         if not state:
             raise MemoryError(f"no memory for a ring of {room} stores")
         self.state = ffi.gc(state, lib.state_drop)
+        if eventfd is not None:
+            lib.ring_announce(state, os.dup(eventfd.fileno()))
         self._intake = Intake("pykvm_access", room, _STORE)
         self._left: deque[Store] = deque()
         self._turn = threading.RLock()
@@ -158,8 +167,18 @@ class RingQueue:
         lib.ring_take(self.state, intake.taken, self.room, intake.n)
         intake.move(self._left)
 
+    def hush(self) -> None:
+        """No eventfd hears of it any more."""
+        if self._forks == lib.forks_seen():  # else the lock may be as the parent left it
+            lib.ring_announce(self.state, -1)
+
+    def _check_fork(self) -> None:
+        if self._forks != lib.forks_seen():  # the parent's, and both locks as it left them
+            raise failure(-errno.EIO, "take from ring", "MmioRing", 0)
+
     def deliver(self) -> None:
         """Gives the handler what waits."""
+        self._check_fork()
         handler = self.handler
         assert handler is not None
         left = self._left
@@ -169,11 +188,11 @@ class RingQueue:
                 store = left[0]
                 del left[0]  # from here to the handler there is no call, as in Intake
                 handler(*store)
+            lib.ring_handed_on(self.state)
 
     def take(self) -> list[Store]:
         """What waits, for whoever asks."""
-        if self._forks != lib.forks_seen():  # the parent's, and both locks as it left them
-            raise failure(-errno.EIO, "take from ring", "MmioRing", 0)
+        self._check_fork()
         taken: list[Store] = []
         try:
             with self._turn:

@@ -130,8 +130,9 @@ def check_value(value: object, size: int) -> int:
 class MmioLatch(MmioRange):
     """A register of 1, 2, 4 or 8 bytes that reads what was stored last, made by VM.mmio_latch().
 
-    Loads and stores of any width see and change the bytes that they are for; those that are aligned
-    do so at once, whatever other vCPUs and :attr:`value` do.
+    One that is read-only for the guest reads what :attr:`value` was set to last. Loads and stores
+    of any width see and change the bytes that they are for; those that are aligned do so at once,
+    whatever other vCPUs and :attr:`value` do.
 
     Attributes: ``gpa``; ``size`` (bytes).
 
@@ -184,12 +185,20 @@ class MmioRing(MmioRange):
 
     __slots__ = ("_queue", "capacity")
 
-    def __init__(self, vm: VmMmio, core: VmCore, gpa: int, size: int, queue: RingQueue) -> None:
+    def __init__(
+        self,
+        vm: VmMmio,
+        core: VmCore,
+        gpa: int,
+        size: int,
+        loads: Mapping[int, Callable[..., Any]],
+        queue: RingQueue,
+    ) -> None:
         self._queue = queue
         self.capacity = queue.room
-        handlers = {}
+        handlers = dict(loads)
         if queue.handler is not None:
-            handlers = dict.fromkeys(range(4, 8), queue.handler)
+            handlers |= dict.fromkeys(range(4, 8), queue.handler)
             core.bus.queues.append(queue)
         try:
             super().__init__(vm, core, gpa, size, lib.PYKVM_RANGE_RING, handlers, queue.state)
@@ -204,6 +213,20 @@ class MmioRing(MmioRange):
         """
         return self._queue.take()
 
+    def deliver(self) -> None:
+        """Gives its handler what waits, in this thread: for whoever was woken by the eventfd.
+
+        Returns once all that waited before the call was handed on, by this thread or by another
+        one's run(). Raises what the handler raises; the store that it was given is not given again,
+        the others wait.
+        Errors: ValueError the ring has no handler; EIO in a forked child.
+        """
+        if self._queue.handler is None:
+            raise ValueError(f"{self!r} has no handler: take() gives what waits")
+        if not self.closed:
+            self._queue.deliver()
+
     def _let_go(self, core: VmCore) -> None:
+        self._queue.hush()
         with contextlib.suppress(ValueError):  # it never came to be, or is gone already
             core.bus.queues.remove(self._queue)

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pykvm._bus import RingQueue
-from pykvm._descriptor import check_int, octets
+from pykvm._descriptor import HasFileno, check_int, octets
 from pykvm._native import ffi, lib
 from pykvm._vmcore import Children, VmCore
+from pykvm.eventfd import EventFd
 from pykvm.mmio import MmioCounter, MmioLatch, MmioRange, MmioRing, check_value
 
 if TYPE_CHECKING:
@@ -100,11 +102,13 @@ class VmMmio:
         """
         return self._add(MmioCounter, gpa, size, lib.PYKVM_RANGE_COUNTER, {}, _state(0))
 
-    def mmio_latch(self, gpa: int, size: int, value: int = 0) -> MmioLatch:
+    def mmio_latch(
+        self, gpa: int, size: int, value: int = 0, *, read_only: bool = False
+    ) -> MmioLatch:
         """A register: loads read what was stored last. Served in C, and seen by Python.
 
         Args: ``gpa``, ``size``: 1, 2, 4 or 8 bytes, aligned to their size. ``value``: what it holds
-        at first.
+        at first. ``read_only``: the guest's stores are ignored, as those to a status register.
         Returns: a :class:`MmioLatch`; it stays while the VM is open, also if nobody keeps it.
         Errors: EEXIST the range overlaps another.
         Synchronization: any thread, also while vCPUs run.
@@ -117,17 +121,28 @@ class VmMmio:
             raise ValueError(f"gpa {gpa:#x} is not aligned to its {size} bytes")
         state = _state(0)
         lib.latch_set(state, check_value(value, size))
-        return self._add(MmioLatch, gpa, size, lib.PYKVM_RANGE_LATCH, {}, state)
+        kind = lib.PYKVM_RANGE_STATUS if read_only else lib.PYKVM_RANGE_LATCH
+        return self._add(MmioLatch, gpa, size, kind, {}, state)
 
     def mmio_ring(
-        self, gpa: int, size: int, write: Write | None = None, *, capacity: int = 256
+        self,
+        gpa: int,
+        size: int,
+        write: Write | None = None,
+        *,
+        read: Read | Mapping[int, Read] | None = None,
+        capacity: int = 256,
+        eventfd: int | HasFileno | None = None,
     ) -> MmioRing:
         """Stores in a range wait in a ring, while the guest goes on. Served in C.
 
         Args: ``gpa``, ``size`` (bytes): the range. ``write(offset, size, value)``: is called with
         each, in order, before anything else that the guest did later is; without it they wait for
-        :meth:`MmioRing.take`. ``capacity``: how many stores can wait, at most 65536.
-        Loads end run(). While ``write`` is at work, the exits of other vCPUs may have to wait for
+        :meth:`MmioRing.take`. ``read``: as for :meth:`mmio_handler`; loads without it end run().
+        ``capacity``: how many stores can wait, at most 65536. ``eventfd``: one of one's own
+        (non-blocking; it is duplicated), signalled when a store comes to the empty ring, so that
+        somebody can :meth:`~MmioRing.deliver` or take() it although the guest does nothing else.
+        While ``write`` is at work, the exits of other vCPUs may have to wait for
         it: it must not wait for one of those (:meth:`VcpuThread.stop`, :meth:`VM.close`).
         Returns: a :class:`MmioRing`; it stays while the VM is open, also if nobody keeps it.
         Errors: EEXIST the range overlaps another.
@@ -138,7 +153,10 @@ class VmMmio:
         capacity = check_int("capacity", capacity, 1, 1 << 16)
         gpa, size = _checked(gpa, size)
         self.fileno()
-        made = MmioRing(self, self._core, gpa, size, RingQueue(capacity, write))
+        loads = _forms("read", read, 0)
+        with nullcontext() if eventfd is None else EventFd.adopt(eventfd) as told:
+            queue = RingQueue(capacity, write, told)
+        made = MmioRing(self, self._core, gpa, size, loads, queue)
         self._children.hold(made)
         return made
 

@@ -98,6 +98,9 @@ class Stage:
     def _make_ring(self) -> Any:
         return self["vm"].mmio_ring(DOORBELL_GPA, 8)
 
+    def _make_handled_ring(self) -> Any:
+        return self["vm"].mmio_ring(DOORBELL_GPA, 8, print)
+
     def _make_thread(self) -> Any:
         """A thread that ends by itself, because its vCPU was kicked."""
         return self._undo.enter_context(VcpuThread(self["running"]))

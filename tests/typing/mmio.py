@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pykvm import (
     VM,
+    EventFd,
     Exit,
     MmioCounter,
     MmioLatch,
@@ -29,10 +30,12 @@ def ranges(vm: VM) -> int:
         vm.mmio_constant(0x2008, 4, b"virt"),
         vm.mmio_ignore(0x3000, 0x1000),
     ]
-    latch: MmioLatch = vm.mmio_latch(0x4000, 4, 7)
+    latch: MmioLatch = vm.mmio_latch(0x4000, 4, 7, read_only=True)
     latch.value = latch.value + 1
     counter: MmioCounter = vm.mmio_counter(0x5000, 0x100)
-    ring: MmioRing = vm.mmio_ring(0x6000, 8, write, capacity=64)
+    told = EventFd()
+    ring: MmioRing = vm.mmio_ring(0x6000, 8, write, read=read, capacity=64, eventfd=told)
+    ring.deliver()
     values = [value for _, _, value in ring.take()]
     for one in (*plain, latch, counter, ring):
         assert not one.closed

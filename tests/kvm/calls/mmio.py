@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.kvm.calls.table import U64, Call
-from tests.kvm.kinds import Buffer, Int, Other, Seconds, Wrong
+from tests.kvm.calls.table import OPEN_EVENTFD, U64, Call
+from tests.kvm.kinds import Anything, Buffer, Int, Other, Seconds, Wrong
 from tests.kvm.stage import Stage
 
 _RANGE = {"gpa": (0x2000, Int(0, U64)), "size": (4, Int(1, 2**64))}
@@ -46,11 +46,21 @@ CALLS: list[Call] = [
     ),
     Call("VM.mmio_ignore", "vm", _RANGE),
     Call("VM.mmio_counter", "vm", _RANGE),
-    Call("VM.mmio_latch", "vm", {**_LATCH, "value": (5, Int(0, 2**32 - 1))}),
+    Call(
+        "VM.mmio_latch",
+        "vm",
+        {**_LATCH, "value": (5, Int(0, 2**32 - 1)), "read_only": (True, Anything())},
+    ),
     Call(
         "VM.mmio_ring",
         "vm",
-        {**_RANGE, "write": (print, _function("write")), "capacity": (9, Int(1, 2**16))},
+        {
+            **_RANGE,
+            "write": (print, _function("write")),
+            "read": (print, _function("read", by_width=True)),
+            "capacity": (9, Int(1, 2**16)),
+            "eventfd": OPEN_EVENTFD,
+        },
     ),
     Call("MmioRange.close", "range", closed=None),
     Call("MmioRange.closed", "range", closed=None),
@@ -59,6 +69,7 @@ CALLS: list[Call] = [
     Call("MmioCounter.loads", "counter", closed=None),
     Call("MmioCounter.stores", "counter", closed=None),
     Call("MmioRing.take", "ring", closed=None),
+    Call("MmioRing.deliver", "handled_ring", closed=None),
     Call("Vcpu.complete_mmio", "loading"),
     Call(
         "VcpuThread",
