@@ -19,7 +19,7 @@ from minivmm.bus import Bus
 from minivmm.cpus import Cpus
 from minivmm.devicetree import Board
 from minivmm.endings import BadInput, Ending, Outcome
-from minivmm.events import EventLoop
+from minivmm.events import EventLoop, LoopThread
 from minivmm.lines import LevelIrqfd
 from minivmm.pl011 import Pl011
 from minivmm.pl031 import Pl031
@@ -112,6 +112,13 @@ def live(
         uart_line = LevelIrqfd(vm, layout.UART_INTID, loop)
         uart = UARTS[given.uart](uart_line, terminal.send, terminal.more)
         bus.add("UART", given.uart_address, layout.UART_SIZE, uart)
+        if isinstance(uart, Pl011):  # whose characters wait for somebody to send them
+            undo.callback(uart.printed.bell.close)
+            undo.callback(uart.catch_up)
+            printer = LoopThread("console", outcome.fail)
+            undo.callback(printer.close)
+            printer.loop.watch(uart.printed.bell, uart.catch_up)
+            printer.start()
         rtc_line = LevelIrqfd(vm, layout.RTC_INTID, loop)
         rtc = Pl031(rtc_line, lambda seconds: loop.call_later(seconds, rtc.ring))
         bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads and stores that leave the guest, and the device that each is for.
 
-A device is an MMIO range of the VM: pykvm's run loop finds it and calls it, in the vCPU's thread.
+A device is MMIO ranges of the VM: pykvm's run loop finds it and calls it, in the vCPU's thread.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from minivmm.endings import BadInput
+from minivmm.quick import Read, Status, Stream, Write
 from pykvm import VM
 
-_Read = Callable[[int, int], int]
-_Write = Callable[[int, int, int], object]
 #: "load" or "store", and the address.
 Access = tuple[str, int]
 ELSEWHERE = 2**64
@@ -26,6 +25,10 @@ class Device(Protocol):
     Called by any vCPU's thread, several at once. ``value`` fits ``size``, 1, 2, 4 or 8 bytes. What
     is read fits 4 bytes, or 8 where that is the size; narrower loads get its low bytes.
     """
+
+    @property
+    def quick(self) -> Sequence[Status | Stream]:
+        """Registers that need not come here, by their offsets."""
 
     def read(self, offset: int, size: int) -> int: ...
 
@@ -64,13 +67,25 @@ class Bus:
 
     def add(self, name: str, start: int, size: int, device: Device) -> None:
         self.keep_clear(name, start, size)
-        read: _Read = device.read
-        write: _Write = device.write
-        if self._counting:
-            read, write = self._counted(start, read, write)
-        self._vm.mmio_handler(start, size, read=by_width(read), write=write)
+        read: Read = device.read
+        write: Write = device.write
+        if self._counting:  # which Python has to see
+            self._handle(start, 0, size, *self._counted(start, read, write))
+            return
+        offset = 0
+        for register in device.quick:
+            self._handle(start, offset, register.offset, read, write)
+            register.serve(self._vm, start, *_moved(register.offset, read, write))
+            offset = register.offset + register.size
+        self._handle(start, offset, size, read, write)
 
-    def _counted(self, start: int, read: _Read, write: _Write) -> tuple[_Read, _Write]:
+    def _handle(self, start: int, offset: int, end: int, read: Read, write: Write) -> None:
+        """The part of a device from ``offset`` to ``end``."""
+        if offset < end:
+            read, write = _moved(offset, read, write)
+            self._vm.mmio_handler(start + offset, end - offset, read=by_width(read), write=write)
+
+    def _counted(self, start: int, read: Read, write: Write) -> tuple[Read, Write]:
         accesses = self.accesses
 
         def counting_read(offset: int, size: int) -> int:
@@ -99,7 +114,17 @@ class Bus:
         return "elsewhere" if gpa == ELSEWHERE else f"{gpa:#x}, nothing there"
 
 
-def by_width(read: _Read) -> dict[int, _Read]:
+def _moved(by: int, read: Read, write: Write) -> tuple[Read, Write]:
+    """For a part of a device: pykvm counts offsets from the part's first byte."""
+    if not by:
+        return read, write
+    return (
+        lambda offset, size: read(by + offset, size),
+        lambda offset, size, value: write(by + offset, size, value),
+    )
+
+
+def by_width(read: Read) -> dict[int, Read]:
     """Loads by their width: pykvm wants an answer that fits."""
 
     def narrow(offset: int, size: int) -> int:

@@ -30,6 +30,8 @@ class Pl031:
     ``alarm`` is told after how many seconds to call ``ring()``, or None for never.
     """
 
+    quick = ()
+
     def __init__(
         self,
         line: Level,

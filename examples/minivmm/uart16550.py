@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from minivmm.lines import Level
+from minivmm.quick import Status
 
 
 class Reg:
@@ -45,6 +46,8 @@ class Uart16550:
         self._has_fifo = False
         self._output_done = False
         self._input = bytearray()
+        self._line_status = Status(Reg.LSR, 1, _LSR_SENT)
+        self.quick = (self._line_status,)
 
     # The guest's side --------------------------------------------------------------------------
 
@@ -69,7 +72,7 @@ class Uart16550:
                     self._output_done = False  # told, which ends it
                 return cause | (_FIFOS if self._has_fifo else 0)
             case Reg.LSR:
-                return _LSR_SENT | (_LSR_INPUT if self._input else 0)
+                return self._line_status.value
             case Reg.MSR:
                 return self._modem()
         return self._plain.get(offset, 0)
@@ -114,6 +117,7 @@ class Uart16550:
         return _NOTHING
 
     def _update(self) -> None:
+        self._line_status.value = _LSR_SENT | (_LSR_INPUT if self._input else 0)
         self._line.set_level(self._cause() != _NOTHING)
 
     # The world's side --------------------------------------------------------------------------

@@ -132,6 +132,8 @@ def connect_line(vm: VM, device: VfioDevice, intid: int, *, resample: bool = Tru
 class _Trapped:
     """Registers that the guest cannot be shown: each access leaves it, and is made here."""
 
+    quick = ()
+
     def __init__(self, device: VfioDevice, region: Region, start: int) -> None:
         self._device, self._region, self._start = device, region, start
 

@@ -12,6 +12,7 @@ import threading
 
 from minivmm.endings import GuestFault
 from minivmm.lines import Edge
+from minivmm.quick import Status
 from minivmm.ram import Ram
 from minivmm.virtio.device import Device, LiveQueue
 from minivmm.virtio.queue import Queue
@@ -60,6 +61,9 @@ class Transport:
         self._ram = ram
         self._line = line
         self._lock = threading.RLock()
+        self._telling = threading.Lock()  # of InterruptStatus
+        self._interrupt_status = Status(Reg.INTERRUPT_STATUS, 4, USED_BUFFER)
+        self.quick = (self._interrupt_status,)
         self._generation = 0
         self.requests = 0
         self.interrupts = 0
@@ -70,7 +74,7 @@ class Transport:
     def forget(self) -> None:
         """Back to the state of power-on: no features, no queues."""
         self._status = 0
-        self._changed = 0
+        self._interrupt_status.value = USED_BUFFER
         self._features = 0
         self._selected = {Reg.DEVICE_FEATURES_SEL: 0, Reg.DRIVER_FEATURES_SEL: 0, Reg.QUEUE_SEL: 0}
         self._queues = [QueueSetup(size) for size in self.device.queue_sizes]
@@ -88,7 +92,7 @@ class Transport:
 
     def read(self, offset: int, size: int) -> int:
         if offset == Reg.INTERRUPT_STATUS and size == 4:
-            return USED_BUFFER | self._changed
+            return self._interrupt_status.value
         if offset >= Reg.CONFIG:
             data = self.device.config()[offset - Reg.CONFIG :][:size]
             return int.from_bytes(data, "little")
@@ -128,7 +132,8 @@ class Transport:
         elif size != 4:
             return
         elif offset == Reg.INTERRUPT_ACK:
-            self._changed &= ~value
+            with self._telling:
+                self._interrupt_status.value &= ~value | USED_BUFFER
         elif offset == Reg.QUEUE_NOTIFY:
             self.notified(value)  # only where no ioeventfd takes it
         elif offset in self._selected:
@@ -240,7 +245,8 @@ class Transport:
         self._tell_change()
 
     def _tell_change(self) -> None:
-        self._changed |= CONFIG_CHANGE
+        with self._telling:
+            self._interrupt_status.value |= CONFIG_CHANGE
         self._line.signal()
 
 

@@ -37,7 +37,10 @@ class Accesses:
         self.bus = Bus(cast("VM", self._ranges), strict=strict, counting=counting)
 
     def load(self, gpa: int, size: int) -> int:
-        place, offset, _ = self._find(gpa, size)
+        place, offset, value = self._find(gpa, size)
+        if place == lib.PYKVM_NOTHING:
+            return value
+        self._drain()
         if place is None:
             self.bus.nobody("load", gpa, size)
             return 0
@@ -49,6 +52,9 @@ class Accesses:
 
     def store(self, gpa: int, size: int, value: int) -> None:
         place, offset, value = self._find(gpa, size, value)
+        if place == lib.PYKVM_NOTHING:
+            return
+        self._drain()
         if place is None:
             self.bus.nobody("store", gpa, size)
             return
@@ -56,8 +62,15 @@ class Accesses:
         assert handler is not None
         handler(offset, size, value)
 
+    def _drain(self) -> None:
+        """What waits comes before what Python is asked for."""
+        for queue in self._ranges.bus.queues:
+            queue.deliver()
+
     def _find(self, gpa: int, size: int, value: int | None = None) -> tuple[int | None, int, int]:
-        """Who serves an access (None: nobody), where in the range it is, and the value."""
+        """Who serves an access (None: nobody; NOTHING: it is done), where in the range it is, and
+        the value.
+        """
         access = ffi.new("struct pykvm_access *")
         fields = ffi.buffer(access)
         fields[:] = _bus._STORE.pack(0, size, value or 0)

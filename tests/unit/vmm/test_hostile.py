@@ -225,7 +225,8 @@ def test_a_storm_on_one_device_does_not_stop_another() -> None:
         bell.close()
 
 
-def test_no_access_brings_the_bus_down(hostile_cases: int) -> None:
+@pytest.mark.parametrize("counting", [True, False])
+def test_no_access_brings_the_bus_down(counting: bool, hostile_cases: int) -> None:
     @settings(max_examples=hostile_cases, deadline=None, database=None)
     @given(
         st.lists(
@@ -239,7 +240,7 @@ def test_no_access_brings_the_bus_down(hostile_cases: int) -> None:
         )
     )
     def accesses(them: list[tuple[bool, int, int, int]]) -> None:
-        made = Accesses(counting=True)
+        made = Accesses(counting=counting)
         made.bus.add("pl011", 0x1000, 0x1000, Pl011(FakeLevel(), lambda _: None))
         made.bus.add("16550", 0x2000, 0x1000, Uart16550(FakeLevel(), lambda _: None))
         made.bus.add("rtc", 0x3000, 0x1000, Pl031(FakeLevel()))
@@ -248,6 +249,7 @@ def test_no_access_brings_the_bus_down(hostile_cases: int) -> None:
                 made.store(gpa, width, value & (1 << 8 * width) - 1)
             else:
                 made.load(gpa, width)  # which looks at what it gets
-        assert made.bus.accesses.total() == len(them)
+        if counting:
+            assert made.bus.accesses.total() == len(them)
 
     accesses()

@@ -77,11 +77,71 @@ def test_the_bus_finds_who_is_meant() -> None:
     accesses.bus.add("two", 0x1200, 0x200, Pl011(FakeLevel(), lambda _: None))
     accesses.store(0x1000, 1, ord("x"))
     accesses.store(0x1200, 1, ord("y"))
-    assert sent == b"x"
     assert accesses.load(0x1018, 1) == 0x90
     assert accesses.load(0x3000, 4) == 0
+    uart.flush()
+    assert sent == b"x"
     accesses.store(0x11FC, 8, 5)  # across the end: nobody's
     assert accesses.bus.accesses == {("load", 0x3000): 1, ("store", 0x11FC): 1}
+
+
+def test_what_is_printed_waits_for_whoever_sends_it() -> None:
+    accesses = Accesses()
+    uart, _, sent = make()
+    accesses.bus.add("uart", 0x1000, 0x1000, uart)
+    for letter in b"one\n":
+        accesses.store(0x1000, 4, letter)
+    assert uart.printed.bell.read() == 1
+    uart.catch_up()
+    assert sent == b"one\n"
+    accesses.store(0x1000, 4, ord("x"))
+    assert uart.printed.bell.read() == 1
+    assert accesses.load(0x1000 + RIS, 4) == 1 << 5, "the store came before"
+    assert sent == b"one\n"
+    uart.catch_up()
+    assert sent == b"one\nx"
+
+
+def test_whoever_prints_without_end_sends_it_himself() -> None:
+    accesses = Accesses()
+    uart, _, sent = make()
+    accesses.bus.add("uart", 0x1000, 0x1000, uart)
+    said = bytes(range(32, 127)) * 100
+    for letter in said:
+        accesses.store(0x1000, 1, letter)
+    assert len(said) - len(sent) < 5000
+    uart.catch_up()
+    assert sent == said
+
+
+def test_flags_follow_the_input_without_python() -> None:
+    accesses = Accesses()
+    uart, _, _ = make()
+    accesses.bus.add("uart", 0x1000, 0x1000, uart)
+    assert accesses.load(0x1000 + FR, 4) == 0x90
+    uart.receive(b"x" * 32)
+    assert accesses.load(0x1000 + FR, 2) == 0xC0
+    assert accesses.load(0x1000, 4) == ord("x")
+    accesses.store(0x1000 + FR, 4, 0)
+    assert accesses.load(0x1000 + FR, 4) == 0x80
+    for _ in range(31):
+        accesses.load(0x1000, 1)
+    assert accesses.load(0x1000 + FR, 4) == 0x90
+
+
+def test_so_do_the_16550s() -> None:
+    accesses = Accesses()
+    uart, _, sent = make_16550()
+    accesses.bus.add("uart", 0x1000, 0x1000, uart)
+    assert accesses.load(0x1005, 1) == 0x60
+    uart.receive(b"x")
+    assert accesses.load(0x1005, 1) == 0x61
+    assert accesses.load(0x1000, 1) == ord("x")
+    assert accesses.load(0x1005, 1) == 0x60
+    accesses.store(0x1007, 1, 0x5A)
+    assert accesses.load(0x1007, 1) == 0x5A
+    accesses.store(0x1000, 1, ord("y"))
+    assert sent == b"y"
 
 
 def test_accesses_are_counted_by_who_is_meant() -> None:
