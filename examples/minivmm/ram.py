@@ -18,7 +18,8 @@ class Ram:
         self.size = memory.size
         self.hva = memory.hva
         self.memory = memory
-        self._view = memory.view()
+        #: All of it, for whoever has checked the address.
+        self.view = memory.view()
 
     @property
     def end(self) -> int:
@@ -29,7 +30,7 @@ class Ram:
         offset = gpa - self.start
         if offset < 0 or offset + size > self.size:
             raise GuestFault(f"{size:#x} bytes at {gpa:#x} are not in memory")
-        return self._view[offset : offset + size]
+        return self.view[offset : offset + size]
 
     def write(self, gpa: int, data: bytes | bytearray | memoryview) -> None:
         self.slice(gpa, len(data))[:] = data
@@ -43,4 +44,4 @@ class Ram:
         self.memory.store_release(gpa - self.start, 2, value)
 
     def close(self) -> None:
-        self._view.release()
+        self.view.release()

@@ -18,7 +18,21 @@ _NEXT, _WRITE, _INDIRECT = 1, 2, 4
 _NO_INTERRUPT, _NO_NOTIFY = 1, 1
 _DESCRIPTOR = struct.Struct("<QIHH")
 _USED = struct.Struct("<II")
+#: Of a descriptor: address, size in bytes, flags, and which one follows.
+_Entry = tuple[int, int, int, int]
 _U16 = struct.Struct("<H")
+#: A chain has no more descriptors than its queue, which has no more than this.
+_MOST_ENTRIES = 1 << 15
+
+
+class _Table:
+    """Descriptors in the guest's memory, each as it is when it is asked for."""
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+
+    def __getitem__(self, index: int) -> _Entry:
+        return _DESCRIPTOR.unpack_from(self._memory, 16 * index)
 
 
 class Chain:
@@ -75,7 +89,7 @@ class Queue:
         self.size = size
         self._ram = ram
         self._indirect, self._event_index, self._largest = indirect, event_index, largest
-        self._table = ram.slice(table, 16 * size)
+        self._table = _Table(ram.slice(table, 16 * size))
         ring = ram.slice(avail, 6 + 2 * size)
         self._avail_flags, self._avail_index = ring[0:2], avail + 2
         self._avail_ring, self._used_event = ring[4:-2], ring[-2:]
@@ -112,39 +126,47 @@ class Queue:
 
     def _chain(self, head: int) -> Chain:
         chain = Chain(head)
-        table, index, limit = self._table, head, self.size
+        readable, writable = chain.readable, chain.writable
+        entries: _Table | list[_Entry] = self._table
+        index, limit = head, self.size
         left, bytes_left, nested = self.size, self._largest, False
+        view, start, memory = self._ram.view, self._ram.start, self._ram.size
         while True:
             if index >= limit:
                 raise GuestFault(f"descriptor {index} of {limit}")
             if not left:
                 raise GuestFault("a chain of descriptors that goes in a circle")
             left -= 1
-            gpa, size, flags, following = _DESCRIPTOR.unpack_from(table, 16 * index)
+            gpa, size, flags, following = entries[index]
             if flags & _INDIRECT:
-                if (
-                    nested
-                    or not self._indirect
-                    or flags & (_NEXT | _WRITE)
-                    or size % 16
-                    or not size
-                ):
-                    raise GuestFault(f"an indirect descriptor that cannot be: {size} {flags:#x}")
-                table, index, limit = self._ram.slice(gpa, size), 0, size // 16
+                if nested:
+                    raise GuestFault("an indirect descriptor in an indirect table")
+                entries = self._indirect_table(gpa, size, flags)
+                index, limit = 0, len(entries)
                 left, nested = self.size, True  # the descriptor that led here is none of the chain
                 continue
             bytes_left -= size
             if bytes_left < 0:
                 raise GuestFault(f"a request of more than {self._largest} bytes")
+            offset = gpa - start
+            if offset < 0 or offset + size > memory:
+                raise GuestFault(f"{size:#x} bytes at {gpa:#x} are not in memory")
             if flags & _WRITE:
-                chain.writable.append(self._ram.slice(gpa, size))
-            elif chain.writable:
+                writable.append(view[offset : offset + size])
+            elif writable:
                 raise GuestFault("memory to read behind memory to write")
             else:
-                chain.readable.append(self._ram.slice(gpa, size))
+                readable.append(view[offset : offset + size])
             if not flags & _NEXT:
                 return chain
             index = following
+
+    def _indirect_table(self, gpa: int, size: int, flags: int) -> list[_Entry]:
+        """As it is now. What lies beyond the longest chain that can be is not looked at."""
+        if not self._indirect or flags & (_NEXT | _WRITE) or size % 16 or not size:
+            raise GuestFault(f"an indirect descriptor that cannot be: {size} {flags:#x}")
+        table = self._ram.slice(gpa, size)
+        return list(_DESCRIPTOR.iter_unpack(table[: 16 * _MOST_ENTRIES]))
 
     # Giving them back --------------------------------------------------------------------------
 
