@@ -10,6 +10,7 @@
 ``gic``         the interrupt controller
 ``lines``       interrupt lines: what devices know as ``signal()`` and ``set_level()``
 ``bus``         the addresses that devices serve, and what comes to nobody
+``quick``       registers that the guest uses without Python
 ``cpus``        vCPUs, each in a thread, and what their ends mean
 ``events``      descriptors that are waited for, and who hears of them
 ``terminal``    what is typed, and what is shown
