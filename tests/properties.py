@@ -227,6 +227,7 @@ _POINTER_AUTHENTICATION = (VcpuFeature.PTRAUTH_ADDRESS, VcpuFeature.PTRAUTH_GENE
 PROPERTIES = {
     "kvm": Property("/dev/kvm can be opened", _opens_kvm),
     "arm64": Property("the machine is arm64", _is_arm64),
+    "lab": Property("it is a host of the lab", lambda: "PYKVM_LAB" in os.environ),
     "x86_64": Property("the machine is x86_64", lambda: platform.machine() == "x86_64"),
     "vgicv2": Property("VMs can have a GICv2", lambda: _makes(DeviceType.ARM_VGIC_V2)),
     "vgicv3": Property("VMs can have a GICv3", lambda: _makes(DeviceType.ARM_VGIC_V3)),
