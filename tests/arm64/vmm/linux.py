@@ -18,11 +18,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.arm64.vmm.standstill import standing
 from tests.properties import GUEST
 
 PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "boot_linux.py"
 #: Seconds for a guest to come to what is waited for. Emulated hosts stall for long.
 PATIENCE = 200
+#: For a program that was told to end at once.
+_LAST_WORDS = 30
 
 
 def command(script: str, *words: str, program: Path = PROGRAM) -> list[str]:
@@ -41,6 +44,7 @@ class Linux:
         self._process = subprocess.Popen(
             command(script, *words, program=program),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=dict(os.environ, PYTHONFAULTHANDLER="1"),
         )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -53,7 +57,7 @@ class Linux:
         start, end = len(self.said), time.monotonic() + patience
         while words not in self.said[start:]:
             if not self._hear(end):
-                raise AssertionError(f"{words!r} was never said, but: {self.said}{self._errors()}")
+                raise self._failure(f"{words!r} was never said")
         return self.said[start:]
 
     def next(self, pattern: str) -> str:
@@ -61,7 +65,7 @@ class Linux:
         end = time.monotonic() + PATIENCE
         while not (found := re.compile(f"^{pattern}\n", re.M).search(self.said, self._heard)):
             if not self._hear(end):
-                raise AssertionError(f"{pattern!r} never came, but: {self.said}{self._errors()}")
+                raise self._failure(f"{pattern!r} never came")
         start, self._heard = self._heard, found.end()
         return self.said[start : found.end()]
 
@@ -89,12 +93,29 @@ class Linux:
         end = time.monotonic() + PATIENCE
         while self._hear(end):
             pass
-        return self._process.wait(PATIENCE), self._errors()
+        try:
+            status = self._process.wait(max(1.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise self._failure("it has not ended") from None
+        return status, self._errors()
+
+    def _failure(self, what: str) -> AssertionError:
+        """What was waited for in vain, with all that can be told. It ends the program."""
+        where = standing(self.pid) if self._process.poll() is None else ""
+        self._process.send_signal(signal.SIGABRT)  # Python tells where each of its threads is
+        errors = self._errors()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_WORDS)
+        status = self._process.returncode
+        return AssertionError(f"{what}, but: {self.said}{where}{errors}\nits status: {status}")
 
     def _errors(self) -> str:
-        self._process.terminate()
+        """What the program itself had to say; it has ended, or is about to."""
         assert self._process.stderr
-        return self._process.stderr.read().decode("utf-8", "replace")
+        fd, said = self._process.stderr.fileno(), b""
+        while select.select([fd], [], [], _LAST_WORDS)[0] and (data := os.read(fd, 4096)):
+            said += data
+        return said.decode("utf-8", "replace")
 
     def close(self) -> None:
         self._process.kill()
