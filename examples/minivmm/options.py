@@ -164,6 +164,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         raise BadInput(f"--memory: {options.memory} bytes; give a multiple of 2 MiB, up to 1 TiB")
     if options.vsock is not None and not 3 <= options.vsock < 2**32 - 1:
         raise BadInput(f"--vsock {options.vsock}: a guest's address is 3 or more")
+    addresses = [wanted.address for wanted in options.device]
+    for address in set(addresses):
+        if addresses.count(address) > 1:
+            raise BadInput(f"--device {address}: given twice")
     if options.uart_address % 0x1000:
         raise BadInput(f"--uart-address {options.uart_address:#x} is no multiple of 0x1000")
     return options

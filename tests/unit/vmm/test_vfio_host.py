@@ -28,6 +28,8 @@ def test_the_option() -> None:
     assert given.device == [Wanted("0000:00:02.0"), Wanted("0000:00:03.0", "trap")]
     with pytest.raises(BadInput, match="give ADDRESS, ADDRESS,direct or"):
         options.parse(["kernel", "--device", "0000:00:02.0,often"])
+    with pytest.raises(BadInput, match=r"--device 0000:00:02\.0: given twice"):
+        options.parse(["kernel", "--device", "0000:00:02.0", "--device", "0000:00:02.0,trap"])
 
 
 @pytest.mark.parametrize(
