@@ -55,6 +55,13 @@ def trust_guests(*, trusted: bool = True) -> None:
     path.write_text("Y" if trusted else "N")
 
 
+def pinned_pages() -> int:
+    """Pages that somebody keeps in place, of the whole host."""
+    text = Path("/proc/vmstat").read_text(encoding="ascii")
+    found = dict(line.split() for line in text.splitlines())
+    return int(found["nr_foll_pin_acquired"]) - int(found["nr_foll_pin_released"])
+
+
 def group() -> str | None:
     """The path of edu's VFIO group, the device bound to vfio-pci; None where there is no such."""
     address = find("edu")

@@ -7,6 +7,7 @@ requested, and the next guest finds the device.
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
 import time
@@ -17,9 +18,11 @@ sys.path.insert(0, "examples")
 
 from tests.arm64.vmm.linux import Linux, linux
 from tests.devices.kinds import KINDS
-from tests.vfio import bound, trust_guests
+from tests.vfio import bound, pinned_pages, trust_guests
 
 _PATIENCE_SECONDS = 60
+#: For a program. What a guest does not say is told of sooner: this is for whatever else stands.
+_LIMIT_SECONDS = 1800
 _KIND = KINDS["ahci"]
 _LOAD = "; ".join(f"modprobe {name}" for name in _KIND.modules)
 _WAIT = f"until [ -b {_KIND.disk} ]; do :; done"
@@ -75,13 +78,6 @@ def _told_to_end_while_it_reads(guest: Linux) -> None:
     assert guest.end()[0] == 128 + signal.SIGTERM
 
 
-def _pinned() -> int:
-    """Pages that somebody keeps in place, of the whole host."""
-    text = Path("/proc/vmstat").read_text(encoding="ascii")
-    found = dict(line.split() for line in text.splitlines())
-    return int(found["nr_foll_pin_acquired"]) - int(found["nr_foll_pin_released"])
-
-
 def _users(group: str) -> list[str]:
     """Descriptors of the group's node, of whatever process."""
     found = []
@@ -96,7 +92,7 @@ def _users(group: str) -> list[str]:
 
 def _is_free(address: str, group: str, pinned: int) -> bool:
     interrupts = Path("/proc/interrupts").read_text(encoding="utf-8")
-    return f"({address})" not in interrupts and _pinned() == pinned and not _users(group)
+    return f"({address})" not in interrupts and pinned_pages() == pinned and not _users(group)
 
 
 def main(count: str = "50") -> int:
@@ -104,20 +100,24 @@ def main(count: str = "50") -> int:
     address = bound(_KIND.name)
     number = Path(f"/sys/bus/pci/devices/{address}/iommu_group").readlink().name
     group = f"/dev/vfio/{number}"
-    pinned = _pinned()
+    pinned = pinned_pages()
     ends: list[Callable[[Linux], None]] = [_five_in_a_row] * (int(count) // 5)
     cuts = [_killed_before_it_reads, _killed_while_it_reads, _told_to_end_while_it_reads]
     cuts *= 1 + int(count) // 25
     ends += [end for cut in cuts for end in (cut, _ends_by_itself)]
     start = time.monotonic()
     for life, end in enumerate(ends, start=1):
+        faulthandler.dump_traceback_later(_LIMIT_SECONDS, exit=True)
         with linux(_SCRIPT, "--device", f"{address},direct", "--memory", "128") as guest:
             end(guest)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _is_free(address, group, pinned):
             if time.monotonic() > deadline:
-                print(f"after program {life} ({end.__name__}): {_pinned() - pinned} pages pinned, "
-                      f"{group} open as {_users(group)}")  # fmt: skip
+                left = pinned_pages() - pinned
+                print(
+                    f"after program {life} ({end.__name__}): {left} pages pinned, "
+                    f"{group} open as {_users(group)}"
+                )
                 return 1
             time.sleep(0.05)
         print(f"{time.monotonic() - start:7.1f} s  program {life}: {end.__name__[1:]}", flush=True)
