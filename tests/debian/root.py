@@ -11,6 +11,7 @@ from tests.lab import cache, progress
 from tests.lab.errors import LabError
 from tests.lab.processes import run
 from tests.lab.sources import archive
+from tests.runner.prerequisites import provide
 
 SUITE = "trixie"
 _PACKAGES = ("systemd-sysv", "udev", "dbus", "login", "kmod")
@@ -30,7 +31,7 @@ def image() -> Path:
     key = cache.digest(SUITE, _PACKAGES, _SIZE, _HOOKS, archive().source_line(SUITE))
 
     def build(into: Path) -> None:
-        _check()
+        _prepare()
         progress.say(f"making a root file system of Debian {SUITE}: some minutes, once")
         tree, draft = into / "tree", into / "root.ext4"
         hooks = [f"--customize-hook={hook}" for hook in _HOOKS]
@@ -43,13 +44,13 @@ def image() -> Path:
     return cache.item("debian", key, build) / "root.ext4"
 
 
-def _check() -> None:
-    """What is missing, in words; programs of arm64 must be able to run here."""
+def _prepare() -> None:
+    """Installs what is missing, and lets programs of arm64 run here."""
     missing = sorted({package for name, package in _NEEDED.items() if not shutil.which(name)})
-    if missing:
-        raise LabError(f"a Debian root needs: apt-get install {' '.join(missing)}")
     if os.geteuid():
         raise LabError("a Debian root is made by root, who owns its files.")
+    if provide(missing):
+        raise LabError(f"a Debian root needs: apt-get install {' '.join(missing)}")
     if not (_BINFMT / "register").exists():
         run(["mount", "-t", "binfmt_misc", "binfmt_misc", _BINFMT], "mounting binfmt_misc")
     if not (_BINFMT / "qemu-aarch64").exists():
