@@ -64,8 +64,9 @@ def hold_vm() -> None:
 
     With these, the kernel rewrites the places in its scheduler that tell KVM of a switch (a static
     key). QEMU before 8.1 may at that moment translate the old code, and keep it: a vCPU's thread
-    then leaves the CPU behind KVM's back, and with VHE comes home with the guest's TPIDR_EL0,
-    without its thread-local storage: a death that not even a signal's handler can tell of.
+    then leaves the CPU behind KVM's back. With VHE it comes home with the guest's TPIDR_EL0 and so
+    without its thread-local storage: a death that not even a signal's handler can tell of. Or the
+    guest goes on with the system registers that KVM saw last, from long before, and stands still.
     """
     with contextlib.suppress(OSError):
         kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
