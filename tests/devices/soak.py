@@ -16,6 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, "examples")
 
+from minivmm.vfio.host import users
+
 from tests.arm64.vmm.linux import Linux, linux
 from tests.devices.kinds import KINDS
 from tests.vfio import bound, pinned_pages, trust_guests
@@ -78,28 +80,16 @@ def _told_to_end_while_it_reads(guest: Linux) -> None:
     assert guest.end()[0] == 128 + signal.SIGTERM
 
 
-def _users(group: str) -> list[str]:
-    """Descriptors of the group's node, of whatever process."""
-    found = []
-    for fd in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if str(fd.readlink()) == group:
-                found.append(str(fd))
-        except OSError:
-            continue
-    return found
-
-
-def _is_free(address: str, group: str, pinned: int) -> bool:
+def _is_free(address: str, group: Path, pinned: int) -> bool:
     interrupts = Path("/proc/interrupts").read_text(encoding="utf-8")
-    return f"({address})" not in interrupts and pinned_pages() == pinned and not _users(group)
+    return f"({address})" not in interrupts and pinned_pages() == pinned and not users(group)
 
 
 def main(count: str = "50") -> int:
     trust_guests()
     address = bound(_KIND.name)
     number = Path(f"/sys/bus/pci/devices/{address}/iommu_group").readlink().name
-    group = f"/dev/vfio/{number}"
+    group = Path("/dev/vfio", number)
     pinned = pinned_pages()
     ends: list[Callable[[Linux], None]] = [_five_in_a_row] * (int(count) // 5)
     cuts = [_killed_before_it_reads, _killed_while_it_reads, _told_to_end_while_it_reads]
@@ -116,7 +106,7 @@ def main(count: str = "50") -> int:
                 left = pinned_pages() - pinned
                 print(
                     f"after program {life} ({end.__name__}): {left} pages pinned, "
-                    f"{group} open as {_users(group)}"
+                    f"{group} open as {users(group)}"
                 )
                 return 1
             time.sleep(0.05)

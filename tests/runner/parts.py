@@ -121,7 +121,7 @@ def devices() -> list[Part]:
     words = (*PYTHON, "tests.devices")
     return [
         Part("devices", words, by_name=True),
-        Part("devices soak", (*words, "soak", "devices-gicv3", "50"), by_name=True),
+        Part("devices-soak", (*words, "soak", "devices-gicv3", "50"), by_name=True),
     ]
 
 

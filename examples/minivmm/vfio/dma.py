@@ -12,7 +12,7 @@ from pathlib import Path
 
 from minivmm.endings import BadInput
 from minivmm.vfio import uapi
-from minivmm.vfio.host import HostDevice
+from minivmm.vfio.host import HostDevice, users
 from pykvm import GuestMemory, KvmError
 
 _NODES = Path("/dev/vfio")
@@ -147,11 +147,15 @@ def _open(node: Path, missing: str) -> int:
     try:
         return os.open(node, os.O_RDWR | os.O_CLOEXEC)
     except OSError as failure:
-        hint = {
-            e.ENOENT: missing,
-            e.EACCES: f"this user may not; as root: chown {os.getuid()} {node}",
-            e.EBUSY: "another program has it open: a group has one user at a time",
-        }.get(failure.errno or 0, "")
+        hint = ""
+        match failure.errno:
+            case e.ENOENT:
+                hint = missing
+            case e.EACCES:
+                hint = f"this user may not; as root: chown {os.getuid()} {node}"
+            case e.EBUSY:
+                who = ", ".join(users(node)) or "another program"
+                hint = f"a group has one user at a time, and this one has {who}"
         raise KvmError(failure.errno or 0, "open", {"node": str(node)}, hint) from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from functools import partial
 from pathlib import Path
 
 from minivmm.endings import BadInput
@@ -111,3 +112,19 @@ class HostDevice:
         for first, last, kind in map(str.split, text.splitlines()):
             found.append((range(int(first, 16), int(last, 16) + 1), kind))
         return found
+
+
+def users(node: Path) -> list[str]:
+    """Programs that have a node open, as far as this user may know: number and name of each."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or this user may not look
+            if any(map(partial(_leads_to, node), (process / "fd").iterdir())):
+                found.append(f"{process.name} ({(process / 'comm').read_text().strip()})")
+    return sorted(found)
+
+
+def _leads_to(node: Path, link: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+        return link.readlink() == node
+    return False

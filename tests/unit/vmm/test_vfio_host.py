@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from minivmm import options
 from minivmm.endings import BadInput
 from minivmm.vfio.assign import Wanted, mappable
 from minivmm.vfio.device import Region
-from minivmm.vfio.host import HostDevice
+from minivmm.vfio.host import HostDevice, users
 
 PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "assign_device.py"
 
@@ -48,6 +49,13 @@ def test_the_program_says_it_in_one_line(words: str, said: str) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("assign_device: ")
     assert said in done.stderr
+
+
+def test_who_has_a_node_open(tmp_path: Path) -> None:
+    node = tmp_path / "node"
+    with open(node, "w"), open(node):
+        assert [each.split()[0] for each in users(node)] == [str(os.getpid())]
+    assert users(node) == []
 
 
 def test_only_whole_pages_of_any_host_can_be_shown() -> None:
