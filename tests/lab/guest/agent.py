@@ -63,15 +63,20 @@ def hold_vm() -> None:
     """Keep a VM until the host ends, so that none of the command's is ever the first or the last.
 
     With these, the kernel rewrites the places in its scheduler that tell KVM of a switch (a static
-    key). QEMU before 8.1 may at that moment translate the old code, and keep it: a vCPU's thread
-    then leaves the CPU behind KVM's back. With VHE it comes home with the guest's TPIDR_EL0 and so
-    without its thread-local storage: a death that not even a signal's handler can tell of. Or the
-    guest goes on with the system registers that KVM saw last, from long before, and stands still.
+    key). While one CPU does that, QEMU before 8.1 may translate the old code for another, and keep
+    it: a vCPU's thread then leaves the CPU behind KVM's back. With VHE it comes home with the
+    guest's TPIDR_EL0 and so without its thread-local storage: a death that not even a signal's
+    handler can tell of. Or the guest goes on with the system registers that KVM saw last, from
+    long before, and stands still. So there is only one CPU meanwhile.
     """
-    with contextlib.suppress(OSError):
-        kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    others = sorted(os.sched_getaffinity(0))[1:]
+    switches = [Path(f"/sys/devices/system/cpu/cpu{cpu}/online") for cpu in others]
+    for switch in switches:
+        switch.write_text("0")
+    with contextlib.suppress(OSError), open("/dev/kvm", "r+b", 0) as kvm:
         fcntl.ioctl(kvm, _KVM_CREATE_VM, 0)  # a descriptor, close-on-exec as all of KVM's
-        os.close(kvm)
+    for switch in switches:
+        switch.write_text("1")
 
 
 def freshen(job: dict[str, Any]) -> None:
@@ -118,6 +123,7 @@ def main() -> None:
                     channel.send(kind, data)
     else:
         channel = open_port()
+        hold_vm()
         channel.send(Kind.READY, json.dumps({"kvm": Path("/dev/kvm").exists()}).encode())
         # Here it sleeps when a snapshot is taken, and here it wakes in a restored host.
         select.select([channel.descriptor], [], [])
@@ -130,7 +136,6 @@ def main() -> None:
             raise RuntimeError(f"a {kind.name} frame instead of a job")
         job = json.loads(data)
         freshen(job)
-        hold_vm()
         command = Command(job, channel, None)
         channel.send(Kind.STARTED)
         status = command.serve()
