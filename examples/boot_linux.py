@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from contextlib import ExitStack
 
@@ -18,7 +17,7 @@ from minivmm import devicetree, gic, image, layout, options
 from minivmm.bus import Bus
 from minivmm.cpus import Cpus
 from minivmm.devicetree import Board
-from minivmm.endings import BadInput, Ending, Outcome
+from minivmm.endings import BadInput, Ending, Outcome, Signals
 from minivmm.events import EventLoop, LoopThread
 from minivmm.lines import LevelIrqfd
 from minivmm.pl011 import Pl011
@@ -46,9 +45,9 @@ def main(given: argparse.Namespace | None = None) -> int:
         notes: list[str] = []
         with ExitStack() as undo:
             undo.callback(tell, notes)  # once the terminal is as it was before
-            backends = Backends(given, undo)
+            backends, signals = Backends(given, undo), Signals()
             while True:
-                outcome = live(given, kernel, initrd, backends)
+                outcome = live(given, kernel, initrd, backends, signals)
                 notes += outcome.notes
                 if outcome.ending is not Ending.RESET or given.no_reboot:
                     break
@@ -71,6 +70,7 @@ def live(
     kernel: image.Kernel,
     initrd: bytes | None,
     backends: Backends,
+    signals: Signals,
 ) -> Outcome:
     """One life, from power-on to power-off or reset."""
     with ExitStack() as undo:
@@ -78,6 +78,8 @@ def live(
         loop = EventLoop()
         undo.callback(loop.close)
         outcome = Outcome(loop.stop, terminal.let_go)
+        undo.callback(signals.end, None)
+        signals.end(outcome)
         kvm = undo.enter_context(Kvm())
         bits = (layout.RAM + given.memory - 1).bit_length()
         vm = undo.enter_context(kvm.create_vm(ipa_bits=bits if bits > 40 else 0))
@@ -149,8 +151,6 @@ def live(
             image.dump(given.dtb_dump, tree)
 
         # 6. It runs: vCPUs in their threads, everything else here.
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: outcome.end(Ending(128 + number)))
         if given.stats:
             lines = {"UART": uart_line.line, "RTC": rtc_line.line}
             stages = {"Python and imports": STARTED, "set-up": seconds_since_start()}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 import threading
 from collections.abc import Callable
 
@@ -53,3 +54,23 @@ class Outcome:
         """Something is wrong with this program itself; the main thread raises it."""
         self.failure = self.failure or failure
         self.end(Ending.CRASH, repr(failure))
+
+
+class Signals:
+    """SIGHUP, SIGINT and SIGTERM: they end the life that there is or, in a reset, the next one."""
+
+    def __init__(self) -> None:
+        self._ending: Ending | None = None
+        self._outcome: Outcome | None = None
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._take)
+
+    def _take(self, number: int, _: object) -> None:
+        self._ending = Ending(128 + number)
+        self.end(self._outcome)
+
+    def end(self, outcome: Outcome | None) -> None:
+        """It hears of a signal from now on, and of one that came before; None: no life does."""
+        self._outcome = outcome
+        if outcome and self._ending:
+            outcome.end(self._ending)

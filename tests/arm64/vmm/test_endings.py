@@ -150,6 +150,24 @@ def test_sigterm_flushes_disks(tmp_path: Path) -> None:
     assert told.read_text() == str(disk)
 
 
+IN_A_RESET = """\
+import os, signal, sys; from pathlib import Path; sys.path[0] = str(Path(sys.argv[1]).parent)
+import boot_linux
+place, lives = boot_linux.image.place, []
+def placing(*given):
+    lives.append(given)
+    if len(lives) == 2: os.kill(os.getpid(), signal.SIGTERM)
+    return place(*given)
+boot_linux.image.place = placing
+del sys.argv[0]; sys.exit(boot_linux.main())"""
+
+
+def test_a_signal_between_two_lives_ends_the_second_one(tmp_path: Path) -> None:
+    line = command(tmp_path, [*HELLO, *psci(2)])
+    status, said = on_a_terminal([line[0], "-c", IN_A_RESET, str(PROGRAM), *line[2:]])
+    assert status == 143, said
+
+
 @pytest.mark.needs("tap")
 def test_a_tap_without_permission_is_told_in_one_line(tmp_path: Path) -> None:
     line = command(tmp_path, HELLO, "--tap", "nottheirs0")
