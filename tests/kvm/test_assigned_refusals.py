@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 from minivmm.endings import BadInput
 from minivmm.vfio.assign import kind_of
+from minivmm.vfio.device import VfioDevice
 from minivmm.vfio.dma import Container
 from minivmm.vfio.host import HostDevice
 
 from pykvm import GuestMemory, KvmError
 from tests.kvm.footprint import unchanged
 from tests.kvm.processes import forked
+from tests.kvm.threads import Worker
 from tests.vfio import bind, bound, find, trust_guests
 
 needs_group = pytest.mark.needs("vfio_group")
@@ -118,6 +120,25 @@ def test_a_group_that_somebody_else_has(edu: HostDevice) -> None:
         words = rf"open\(node='/dev/vfio/\d+'\).*EBUSY.* this one has {os.getpid()} \(python3?\)"
         with pytest.raises(KvmError, match=words):
             second.open_device(edu)
+    assert opens(edu)
+
+
+@needs_group
+def test_whoever_unbinds_it_waits_until_it_is_closed(edu: HostDevice) -> None:
+    def waits() -> bool:
+        stacks = Path("/proc/self/task").glob("*/stack")
+        return any("vfio_unregister_group_dev" in stack.read_text() for stack in stacks)
+
+    with closing(Container()) as container:
+        with closing(VfioDevice(container.open_device(edu))) as device:
+            unbinding = Worker(lambda: bind(edu.address, ""))
+            while not waits():
+                assert unbinding.alive
+                unbinding.let_go_on()
+            assert device.read_config(0, 4) == 0x11E8_1234
+        unbinding.join()
+    assert edu.driver is None
+    assert bind(edu.address)
     assert opens(edu)
 
 
