@@ -115,14 +115,19 @@ static int serve(const struct pykvm_table *table, uint64_t gpa, int is_write,
 	return slot;
 }
 
-/* The VM's table, which nobody frees until leave_table(); NULL where there are no ranges. */
+/*
+ * The VM's table, which nobody frees until leave_table(); NULL where there are no ranges. Whoever
+ * swaps tables must see the seat taken, or this the new table. Sequentially consistent accesses would
+ * do for that, but QEMU 7.2 lets a load (LDAR) pass the store before it (STLR): hence a fence.
+ */
 static const struct pykvm_table *enter_table(struct pykvm_bus *bus, struct pykvm_seat *seat)
 {
 	const struct pykvm_table *table = __atomic_load_n(&bus->table, __ATOMIC_ACQUIRE), *now;
 
 	while (table) {
-		__atomic_store_n(&seat->table, table, __ATOMIC_SEQ_CST);
-		now = __atomic_load_n(&bus->table, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&seat->table, table, __ATOMIC_RELEASE);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		now = __atomic_load_n(&bus->table, __ATOMIC_ACQUIRE);
 		if (now == table)
 			break;
 		table = now;
