@@ -23,7 +23,7 @@ from tests.properties import GUEST
 
 PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "boot_linux.py"
 #: Seconds for a guest to come to what is waited for. Emulated hosts stall for long.
-PATIENCE = 400
+PATIENCE = 230  # below what the runner lets a test take
 #: For a program that was told to end at once.
 _LAST_WORDS = 30
 

@@ -11,6 +11,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import select
 import signal
 import struct
@@ -59,6 +60,19 @@ def restart_timers() -> None:
     os.sched_setaffinity(0, cpus)
 
 
+def runs_in_el2() -> bool:
+    """Whether the kernel itself does (VHE), by what KVM has said of it."""
+    log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while b"kvm [1]" not in (line := os.read(log, 8192)) or b"mode initialized" not in line:
+            pass
+    except BlockingIOError:  # the end: there is no KVM
+        return False
+    finally:
+        os.close(log)
+    return re.search(rb"\bVHE", line) is not None
+
+
 def hold_vm() -> None:
     """Keep a VM until the host ends, so that none of the command's is ever the first or the last.
 
@@ -68,7 +82,12 @@ def hold_vm() -> None:
     guest's TPIDR_EL0 and so without its thread-local storage: a death that not even a signal's
     handler can tell of. Or the guest goes on with the system registers that KVM saw last, from
     long before, and stands still. So there is only one CPU meanwhile.
+
+    Without VHE the guest's registers do not outlive KVM_RUN, and nothing is held: there Linux 6.1 on
+    a Cortex-A57 comes to a guest that never leaves, after some hundred VMs beside one that is held.
     """
+    if not runs_in_el2():
+        return
     others = sorted(os.sched_getaffinity(0))[1:]
     switches = [Path(f"/sys/devices/system/cpu/cpu{cpu}/online") for cpu in others]
     for switch in switches:
