@@ -83,8 +83,8 @@ def hold_vm() -> None:
     handler can tell of. Or the guest goes on with the system registers that KVM saw last, from
     long before, and stands still. So there is only one CPU meanwhile.
 
-    Without VHE the guest's registers do not outlive KVM_RUN, and nothing is held: there Linux 6.1 on
-    a Cortex-A57 comes to a guest that never leaves, after some hundred VMs beside one that is held.
+    Without VHE the guest's registers do not outlive KVM_RUN, and nothing is held: there Linux 6.1
+    on a Cortex-A57 comes to a guest that never leaves, some hundred VMs beside a held one later.
     """
     if not runs_in_el2():
         return
