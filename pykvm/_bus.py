@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import mmap
-import os
 import struct
 import threading
 from collections import deque
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pykvm._descriptor import duplicate
 from pykvm._native import ffi, lib
 from pykvm.errors import failure
 from pykvm.exits import MmioWrite
@@ -153,7 +153,7 @@ class RingQueue:
             raise MemoryError(f"no memory for a ring of {room} stores")
         self.state = ffi.gc(state, lib.state_drop)
         if eventfd is not None:
-            lib.ring_announce(state, os.dup(eventfd.fileno()))
+            lib.ring_announce(state, duplicate(eventfd))
         self._intake = Intake("pykvm_access", room, _STORE)
         self._left: deque[Store] = deque()
         self._turn = threading.RLock()

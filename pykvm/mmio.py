@@ -218,7 +218,7 @@ class MmioRing(MmioRange):
 
         Returns once all that waited before the call was handed on, by this thread or by another
         one's run(). Raises what the handler raises; the store that it was given is not given again,
-        the others wait.
+        the others wait. After close() there is nothing to give.
         Errors: ValueError the ring has no handler; EIO in a forked child.
         """
         if self._queue.handler is None:

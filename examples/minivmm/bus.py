@@ -75,7 +75,8 @@ class Bus:
         offset = 0
         for register in device.quick:
             self._handle(start, offset, register.offset, read, write)
-            register.serve(self._vm, start, *_moved(register.offset, read, write))
+            moved_read, moved_write = _moved(register.offset, read, write)
+            register.serve(self._vm, start, by_width(moved_read), moved_write)
             offset = register.offset + register.size
         self._handle(start, offset, size, read, write)
 

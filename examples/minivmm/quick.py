@@ -7,7 +7,7 @@ served as the others are, by its read() and write(), and mean the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pykvm import VM, EventFd, MmioLatch, MmioRing
 
@@ -23,7 +23,7 @@ class Status:
         self._value = value
         self._latch: MmioLatch | None = None
 
-    def serve(self, vm: VM, start: int, read: Read, write: Write) -> None:
+    def serve(self, vm: VM, start: int, reads: Mapping[int, Read], write: Write) -> None:
         self._latch = vm.mmio_latch(start + self.offset, self.size, self._value, read_only=True)
 
     @property
@@ -53,9 +53,9 @@ class Stream:
     def waits(self) -> bool:
         return self._ring is not None
 
-    def serve(self, vm: VM, start: int, read: Read, write: Write) -> None:
+    def serve(self, vm: VM, start: int, reads: Mapping[int, Read], write: Write) -> None:
         self._ring = vm.mmio_ring(
-            start + self.offset, self.size, write, read=read, eventfd=self.bell
+            start + self.offset, self.size, write, read=reads, eventfd=self.bell
         )  # fmt: skip
 
     def catch_up(self) -> None:

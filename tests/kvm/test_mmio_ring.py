@@ -32,6 +32,18 @@ def kicked(vcpu: Vcpu) -> object:
     return vcpu.run()
 
 
+def raising_once() -> tuple[list[int], Callable[..., None]]:
+    """A handler of stores that raises at the first one, and the list that it numbers them in."""
+    calls: list[int] = []
+
+    def handler(*_: int) -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise ZeroDivisionError
+
+    return calls, handler
+
+
 def test_the_eventfd_tells_once_of_each_ring_that_was_empty(machine: Make) -> None:
     made = machine(KNOCK)
     with EventFd() as told, made.vm.mmio_ring(DOORBELL_GPA, 1, capacity=3, eventfd=told) as ring:
@@ -79,13 +91,7 @@ def test_what_a_raising_handler_left_comes_before_another_vcpus_exit(machine: Ma
     made = machine(KNOCK)
     other = made.vm.create_vcpu(1)
     prepare(other)
-    calls: list[int] = []
-
-    def handler(*_: int) -> None:
-        calls.append(len(calls))
-        if len(calls) == 1:
-            raise ZeroDivisionError
-
+    calls, handler = raising_once()
     ring = made.vm.mmio_ring(DOORBELL_GPA, 1, handler, capacity=4)
     with pytest.raises(ZeroDivisionError):  # the ring was full
         made.vcpu.run()
@@ -100,13 +106,7 @@ def test_so_does_what_was_left_of_kvms_own_ring(machine: Make) -> None:
     made = machine(KNOCK)
     other = made.vm.create_vcpu(1)
     prepare(other)
-    calls: list[int] = []
-
-    def handler(*_: int) -> None:
-        calls.append(len(calls))
-        if len(calls) == 1:
-            raise ZeroDivisionError
-
+    calls, handler = raising_once()
     made.vm.register_coalesced_mmio(DOORBELL_GPA, 1)
     made.vm.mmio_handler(DOORBELL_GPA, 1, write=handler)
     with pytest.raises(ZeroDivisionError):  # the ring was full

@@ -148,7 +148,7 @@ class Queue:
             bytes_left -= size
             if bytes_left < 0:
                 raise GuestFault(f"a request of more than {self._largest} bytes")
-            offset = gpa - start
+            offset = gpa - start  # as Ram.slice(), without a call for each of some hundred
             if offset < 0 or offset + size > memory:
                 raise GuestFault(f"{size:#x} bytes at {gpa:#x} are not in memory")
             if flags & _WRITE:
