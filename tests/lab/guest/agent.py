@@ -62,15 +62,17 @@ def restart_timers() -> None:
 
 def runs_in_el2() -> bool:
     """Whether the kernel itself does (VHE), by what KVM has said of it."""
-    log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        while b"kvm [1]" not in (line := os.read(log, 8192)) or b"mode initialized" not in line:
-            pass
-    except BlockingIOError:  # the end: there is no KVM
-        return False
-    finally:
-        os.close(log)
-    return re.search(rb"\bVHE", line) is not None
+    with open("/dev/kmsg", "rb", 0) as log:
+        os.set_blocking(log.fileno(), False)
+        while True:
+            try:
+                line = os.read(log.fileno(), 8192)
+            except BrokenPipeError:  # what came next was overwritten
+                continue
+            except BlockingIOError:  # the end: there is no KVM
+                return False
+            if b"kvm [1]" in line and b"mode initialized" in line:
+                return re.search(rb"\bVHE", line) is not None
 
 
 def hold_vm() -> None:
