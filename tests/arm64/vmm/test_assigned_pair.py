@@ -48,7 +48,7 @@ _DATA = hashlib.md5(contents(0, READ_SIZE), usedforsecurity=False).hexdigest()
 
 
 def _until_pinned(pages: int) -> None:
-    """The kernel sums each CPU's share up once in a while."""
+    """At an end, the kernel may let go of pages a little later."""
     end = time.monotonic() + PATIENCE
     while (found := pinned_pages()) != pages:
         assert time.monotonic() < end, f"{found} pages are pinned, not {pages}"
