@@ -14,6 +14,7 @@ import sys
 from contextlib import ExitStack
 
 from minivmm import devicetree, gic, image, layout, options
+from minivmm.bootfile import BootFile
 from minivmm.bus import Bus
 from minivmm.cpus import Cpus
 from minivmm.devicetree import Board
@@ -23,10 +24,9 @@ from minivmm.lines import LevelIrqfd
 from minivmm.pl011 import Pl011
 from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
-from minivmm.stats import Stats, seconds_since_start
+from minivmm.stats import Stats, seconds_since_start, tell_stages
 from minivmm.uart16550 import Uart16550
 from minivmm.vfio import lostends
-from minivmm.vfio.assign import assign
 from minivmm.virtio.attach import Slots
 from minivmm.virtio.wanted import Backends, attach_all
 
@@ -34,20 +34,20 @@ from pykvm import GuestMemory, Kvm, KvmError, VcpuFeature
 
 #: Seconds from the start of the process to here.
 STARTED = seconds_since_start()
+#: ``--stats`` for which Python sees each access.
+COUNTED = ("end", "live")
 UARTS: dict[str, type[Pl011 | Uart16550]] = {"pl011": Pl011, "16550": Uart16550}
 
 
 def main(given: argparse.Namespace | None = None) -> int:
     try:
         given = given or options.parse()
-        kernel = image.load_kernel(given.kernel, flat=given.flat)
-        initrd = image.load_initrd(given.initrd) if given.initrd else None
         notes: list[str] = []
         with ExitStack() as undo:
             undo.callback(tell, notes)  # once the terminal is as it was before
             backends, signals = Backends(given, undo), Signals()
             while True:
-                outcome = live(given, kernel, initrd, backends, signals)
+                outcome = live(given, backends, signals)
                 notes += outcome.notes
                 if outcome.ending is not Ending.RESET or given.no_reboot:
                     break
@@ -65,14 +65,10 @@ def tell(notes: list[str]) -> None:
         print(f"boot_linux: {note}", file=sys.stderr)
 
 
-def live(
-    given: argparse.Namespace,
-    kernel: image.Kernel,
-    initrd: bytes | None,
-    backends: Backends,
-    signals: Signals,
-) -> Outcome:
+def live(given: argparse.Namespace, backends: Backends, signals: Signals) -> Outcome:
     """One life, from power-on to power-off or reset."""
+    kernel = image.load_kernel(given.kernel, flat=given.flat)
+    initrd = BootFile(given.initrd) if given.initrd else None
     with ExitStack() as undo:
         terminal = backends.terminal
         loop = EventLoop()
@@ -108,7 +104,7 @@ def live(
             cpus.init_pmus()
 
         # 4. Devices: each gets its line, and its place on the bus.
-        bus = Bus(vm, strict=given.strict, counting=bool(given.stats))
+        bus = Bus(vm, strict=given.strict, counting=given.stats in COUNTED)
         for claimed in (("memory", ram.start, ram.size), *controller.frames):
             bus.keep_clear(*claimed)
         uart_line = LevelIrqfd(vm, layout.UART_INTID, loop)
@@ -124,7 +120,11 @@ def live(
         rtc_line = LevelIrqfd(vm, layout.RTC_INTID, loop)
         rtc = Pl031(rtc_line, lambda seconds: loop.call_later(seconds, rtc.ring))
         bus.add("RTC", layout.RTC, layout.RTC_SIZE, rtc)
-        assigned = assign(way.wanted, vm, bus, ram, undo)
+        assigned = []
+        if way.wanted:
+            from minivmm.vfio.assign import assign  # not loaded for guests without such devices
+
+            assigned = assign(way.wanted, vm, bus, ram, undo)
         slots = Slots(vm, bus, ram)
         undo.callback(slots.close, outcome)
         console = attach_all(given, backends, slots, ram, loop, outcome, undo)
@@ -152,9 +152,11 @@ def live(
 
         # 6. It runs: vCPUs in their threads, everything else here.
         if given.stats:
+            reached = {"Python and imports": STARTED, "set-up": seconds_since_start()}
+            undo.callback(tell_stages, reached)
+        if given.stats in COUNTED:
             lines = {"UART": uart_line.line, "RTC": rtc_line.line}
-            stages = {"Python and imports": STARTED, "set-up": seconds_since_start()}
-            stats = Stats(bus, slots.transports, lines, stages, assigned)
+            stats = Stats(bus, slots.transports, lines, assigned)
             undo.callback(stats.close)
             if given.stats == "live":
                 stats.show_live()

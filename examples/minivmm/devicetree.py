@@ -8,14 +8,16 @@ One function for each kind of thing, in the words of the kernel's own bindings
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import fdt
 
 from minivmm import layout
 from minivmm.gic import Gic
 from minivmm.layout import KIB
-from minivmm.vfio.assign import Assigned
+
+if TYPE_CHECKING:
+    from minivmm.vfio.assign import Assigned
 
 Value = str | Sequence[str] | int | Sequence[int] | bytes | bool
 

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minivmm.bootfile import BootFile
 from minivmm.endings import BadInput
 from minivmm.layout import GIB, MIB
 from minivmm.ram import Ram
@@ -21,6 +22,7 @@ _FLAT_OFFSET = 0x8_0000
 _TREE_ROOM = 2 * MIB
 _PAGE = 64 << 10  # the largest that a kernel may have
 _LARGEST = 1 * GIB
+_LOOKED_AT = 64 << 10  # of a kernel: its header, and the table of its sections
 
 _HEADER = struct.Struct("<8x3Q24x4s4x")
 _BIG_ENDIAN = 1
@@ -38,7 +40,7 @@ class Kernel(NamedTuple):
     ``room`` is what it takes there, with what it clears beyond its data (bss).
     """
 
-    data: bytes | memoryview
+    data: bytes | BootFile
     offset: int
     room: int
 
@@ -52,22 +54,22 @@ class Placed(NamedTuple):
 
 
 def load_kernel(path: Path, *, flat: bool = False) -> Kernel:
-    """Reads a kernel: an arm64 Image, plain, gzipped or as EFI zboot; ``flat``: any bytes."""
-    data = _read(path)
+    """A kernel: an arm64 Image, plain, gzipped or as EFI zboot; ``flat``: any bytes."""
+    file = BootFile(path)
     if flat:
-        return Kernel(data, _FLAT_OFFSET, len(data))
+        return Kernel(file, _FLAT_OFFSET, len(file))
+    start = file.first(_LOOKED_AT)
+    if start[:2] != b"\x1f\x8b" and start[4:8] != b"zimg":
+        return _arm64_image(path, file, start)
+    data = file.whole()
     if data[:2] == b"\x1f\x8b":
         data = _unpacked(path, data, "gzip")
     if data[4:8] == b"zimg":
         data = _zboot_payload(path, data)
-    return _arm64_image(path, data)
+    return _arm64_image(path, data, data[:_LOOKED_AT])
 
 
-def load_initrd(path: Path) -> bytes:
-    return _read(path)
-
-
-def place(ram: Ram, kernel: Kernel, initrd: bytes | None) -> Placed:
+def place(ram: Ram, kernel: Kernel, initrd: bytes | BootFile | None) -> Placed:
     """Puts kernel and initrd into memory, and says where the device tree is to go."""
     top = ram.start + min(ram.size, GIB) & -_TREE_ROOM
     tree = top - _TREE_ROOM
@@ -79,12 +81,19 @@ def place(ram: Ram, kernel: Kernel, initrd: bytes | None) -> Placed:
             f"{ram.size // MIB} MiB of memory are too little: kernel, initrd and device tree "
             f"take {blocks * _TREE_ROOM // MIB} MiB"
         )
-    ram.write(ram.start + kernel.offset, kernel.data)
+    _put(ram, ram.start + kernel.offset, kernel.data)
     if initrd:
-        ram.write(first, initrd)
+        _put(ram, first, initrd)
     return Placed(
         ram.start + kernel.offset, tree, range(first, first + len(initrd)) if initrd else None
     )
+
+
+def _put(ram: Ram, gpa: int, data: bytes | BootFile) -> None:
+    if isinstance(data, BootFile):
+        data.into(ram.slice(gpa, len(data)))
+    else:
+        ram.write(gpa, data)
 
 
 def put_tree(ram: Ram, placed: Placed, tree: bytes) -> None:
@@ -98,20 +107,6 @@ def dump(path: Path, tree: bytes) -> None:
         path.write_bytes(tree)
     except OSError as failure:
         raise BadInput(f"{path}: {failure.strerror}") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            raise BadInput(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-        if path.stat().st_size > _LARGEST:
-            raise BadInput(f"{path}: {path.stat().st_size} bytes are too large for a boot file")
-        data = path.read_bytes()
-    except OSError as failure:
-        raise BadInput(f"{path}: {failure.strerror}") from None
-    if not data:
-        raise BadInput(f"{path}: the file is empty")
-    return data
 
 
 def _unpacked(path: Path, data: bytes | memoryview, kind: str) -> bytes:
@@ -149,17 +144,18 @@ def _zboot_payload(path: Path, data: bytes) -> bytes:
     return _unpacked(path, memoryview(data)[start : start + size], kind)
 
 
-def _arm64_image(path: Path, data: bytes) -> Kernel:
-    if len(data) < _HEADER.size or data[0x38:0x3C] != b"ARMd":
-        raise BadInput(f"{path}: not an arm64 kernel{_what_instead(data)}")
-    offset, room, flags, _ = _HEADER.unpack_from(data)
+def _arm64_image(path: Path, data: bytes | BootFile, start: bytes) -> Kernel:
+    """``start``: the data's first bytes, where all that tells of it is."""
+    if len(start) < _HEADER.size or start[0x38:0x3C] != b"ARMd":
+        raise BadInput(f"{path}: not an arm64 kernel{_what_instead(start)}")
+    offset, room, flags, _ = _HEADER.unpack_from(start)
     if flags & _BIG_ENDIAN:
         raise BadInput(f"{path}: a big-endian kernel, which this VMM does not start")
     if not room:  # before 3.17: the offset is fixed, and nothing is said of the bss
         offset, room = _FLAT_OFFSET, len(data) + 16 * MIB
     if offset >= 2 * MIB or room > _LARGEST:
         raise BadInput(f"{path}: a damaged arm64 kernel: offset {offset:#x}, size {room:#x}")
-    if (whole := _size_by_pe_header(data)) > len(data):
+    if (whole := _size_by_pe_header(start)) > len(data):
         raise BadInput(f"{path}: truncated: {len(data)} bytes of a kernel of {whole}")
     return Kernel(data, offset, max(room, len(data)))
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from minivmm.endings import BadInput
 from minivmm.layout import MIB, UART
-from minivmm.vfio.assign import Wanted
+from minivmm.vfio import Wanted
 from pykvm import VcpuFeature
 
 _UNITS = {"": MIB, "K": 1 << 10, "M": MIB, "G": 1 << 30}
@@ -32,6 +33,17 @@ Ctrl-A x quits, Ctrl-A Ctrl-A sends one to the guest. Everything else is the gue
 """
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal. By itself, it loads shutil and all its packers to know that."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = os.get_terminal_size(1).columns
+        except OSError:
+            width = 80
+        super().__init__(prog, width=width - 2)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise BadInput(message)
@@ -42,7 +54,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         prog="boot_linux.py",
         description="Boots an arm64 Linux, as distributions ship it, in a VM of KVM.",
         epilog=_STATUSES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     option = parser.add_argument
     option("kernel", type=Path, help="an arm64 Image; plain, gzipped or EFI zboot")
@@ -151,9 +163,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--stats",
         nargs="?",
         const="end",
-        choices=("end", "live"),
-        help="what left the guest, interrupts and requests, on stderr: at the end, or "
-        "live each second as well",
+        choices=("end", "live", "stages"),
+        help="what left the guest, interrupts, requests and how long each stage took, on "
+        "stderr: at the end, or live each second as well; or the stages alone, which costs "
+        "the guest nothing",
     )
     options = parser.parse_args(words)
     options.features = list(options.cpu_feature)

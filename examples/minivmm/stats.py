@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minivmm.bus import Bus
-from minivmm.vfio.assign import Assigned
 from minivmm.virtio.transport import Transport
 from pykvm import LevelLine
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+    from minivmm.vfio.assign import Assigned
 
 _MOST_ROWS = 15
 
@@ -29,19 +30,25 @@ def seconds_since_start() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
+def tell_stages(reached: Mapping[str, float]) -> None:
+    """How long each stage took. Until when: in seconds since the start of the process."""
+    start = 0.0
+    for stage, end in (*reached.items(), ("guest", seconds_since_start())):
+        print(f"{end - start:8.2f} s  {stage}", file=sys.stderr)
+        start = end
+
+
 class Stats:
-    """``stages``: what was reached when, in seconds since the start of the process."""
+    """What is counted elsewhere, put together."""
 
     def __init__(
         self,
         bus: Bus,
         transports: Mapping[str, Transport],
         lines: Mapping[str, LevelLine],
-        stages: Mapping[str, float],
         assigned: Sequence[Assigned] = (),
     ) -> None:
         self._bus = bus
-        self._stages = stages
         self._assigned = assigned
         self._transports, self._lines = transports, lines
         self._start = time.monotonic()
@@ -66,10 +73,6 @@ class Stats:
         if self._viewer is not None:
             self._viewer.join()
         _console().print(self.tables())
-        reached = [*self._stages.items(), ("guest", seconds_since_start())]
-        before = [0.0, *(seconds for _, seconds in reached)]
-        for (stage, seconds), start in zip(reached, before, strict=False):
-            print(f"{seconds - start:8.2f} s  {stage}", file=sys.stderr)
 
     def tables(self) -> RenderableType:
         from rich.columns import Columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from minivmm import gic
-from minivmm.vfio.assign import Wanted
+from minivmm.vfio import Wanted
 from minivmm.vfio.lostends import Way, around, loses_ends
 
 from pykvm import VM, Kvm

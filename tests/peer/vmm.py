@@ -44,7 +44,7 @@ class Vmm(NamedTuple):
 
 VMMS = {
     "QEMU": Vmm("QEMU", (), ("-smp", "2")),
-    "pykvm": Vmm("pykvm", ("--stats",), ("--cpus", "2")),
+    "pykvm": Vmm("pykvm", ("--stats", "stages"), ("--cpus", "2")),
 }
 
 

@@ -8,3 +8,20 @@
 ``lostends``  ways around kernels that lose ends of interrupts
 ``uapi``      VFIO's numbers and structures
 """
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Wanted(NamedTuple):
+    """``--device``: which, and how. ``registers``: "direct", "trap", or "auto".
+
+    The last three are there to show what breaks without them.
+    """
+
+    address: str
+    registers: str = "auto"
+    resample: bool = True
+    level: bool = True
+    bus_master: bool = True

@@ -22,6 +22,7 @@ from minivmm import layout
 from minivmm.bus import Bus
 from minivmm.endings import BadInput
 from minivmm.ram import Ram
+from minivmm.vfio import Wanted
 from minivmm.vfio.device import INTX, Region, VfioDevice
 from minivmm.vfio.dma import Container
 from minivmm.vfio.host import HostDevice
@@ -45,19 +46,6 @@ KINDS = {
 }
 
 
-class Wanted(NamedTuple):
-    """``--device``: which, and how. ``registers``: "direct", "trap", or "auto".
-
-    The last three are there to show what breaks without them.
-    """
-
-    address: str
-    registers: str = "auto"
-    resample: bool = True
-    level: bool = True
-    bus_master: bool = True
-
-
 class Assigned(NamedTuple):
     """A device in the guest, as the device tree tells of it."""
 
@@ -79,8 +67,6 @@ class Assigned(NamedTuple):
 
 def assign(wanted: list[Wanted], vm: VM, bus: Bus, ram: Ram, undo: ExitStack) -> list[Assigned]:
     """Gives the guest all that is wanted. The interrupt controller must be there."""
-    if not wanted:
-        return []
     hosts = [HostDevice(each.address) for each in wanted]
     kinds = [kind_of(host) for host in hosts]
     container = Container()

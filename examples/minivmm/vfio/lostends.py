@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from minivmm import gic
 from minivmm.gic import Gic
-from minivmm.vfio.assign import Wanted
+from minivmm.vfio import Wanted
 from pykvm import VM, Kvm
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import struct
 from pathlib import Path
 
 import pytest
 from minivmm import image
+from minivmm.bootfile import BootFile
 from minivmm.endings import BadInput
 from minivmm.layout import GIB, MIB, RAM
 from minivmm.ram import Ram
@@ -45,7 +47,10 @@ def load(tmp_path: Path, data: bytes, **options: bool) -> image.Kernel:
 def test_a_kernel_is_found_in_every_wrapping(tmp_path: Path, pack: object) -> None:
     plain = an_image(offset=0x8_0000)
     kernel = load(tmp_path, pack(plain))  # type: ignore[operator]
-    assert (bytes(kernel.data), kernel.offset, kernel.room) == (plain, 0x8_0000, 3 * MIB)
+    assert (kernel.offset, kernel.room) == (0x8_0000, 3 * MIB)
+    ram = Ram(RAM, GuestMemory(8 * MIB))
+    entry = image.place(ram, kernel, None).entry
+    assert bytes(ram.slice(entry, len(plain) + 1)) == plain + b"\0"
 
 
 def test_an_old_kernel_tells_no_size_and_gets_room_to_spare(tmp_path: Path) -> None:
@@ -95,7 +100,14 @@ def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file"):
         image.load_kernel(tmp_path / "nothing")
     with pytest.raises(BadInput, match="not a file"):
-        image.load_initrd(tmp_path)
+        BootFile(tmp_path)
+
+
+def test_a_file_that_becomes_shorter_is_told(tmp_path: Path) -> None:
+    kernel = load(tmp_path, an_image())
+    os.truncate(tmp_path / "kernel", 1000)
+    with pytest.raises(BadInput, match="shorter while it was read"):
+        image.place(Ram(RAM, GuestMemory(8 * MIB)), kernel, None)
 
 
 def test_kernel_initrd_and_tree_lie_apart() -> None:

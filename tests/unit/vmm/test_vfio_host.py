@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from minivmm import options
 from minivmm.endings import BadInput
-from minivmm.vfio.assign import Wanted, mappable
+from minivmm.vfio import Wanted
+from minivmm.vfio.assign import mappable
 from minivmm.vfio.device import Region
 from minivmm.vfio.host import HostDevice, users
 
