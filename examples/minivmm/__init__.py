@@ -5,6 +5,7 @@
 ``options``     the command line
 ``endings``     how a run can end
 ``ram``         the guest's memory, with every access checked
+``bootfile``    a file that is read straight into it
 ``image``       kernels, initrds, and where they go
 ``devicetree``  what the guest is told of its machine
 ``gic``         the interrupt controller
