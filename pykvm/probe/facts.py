@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from pykvm.errors import KvmError, KvmUnsupportedError
 
-__all__ = ["Fact", "Value", "asked"]
+__all__ = ["Fact", "Value", "asked", "taken"]
 
 Value: TypeAlias = bool | int | str | tuple[int, ...] | tuple[str, ...] | Mapping[str, str] | None
 
@@ -67,3 +67,14 @@ def asked(source: str, call: Callable[[], Value], *, no: Collection[int] = NOT_H
         if refusal.errno in no:
             return Fact.no(source, refusal.errno)
         return Fact.failed(source, refusal.errno)
+
+
+def taken(call: Callable[..., object], *arguments: object) -> bool:
+    """Whether the kernel takes what is tried: EINVAL says that it does not."""
+    try:
+        call(*arguments)
+    except KvmError as refusal:
+        if refusal.errno != _errno.EINVAL:
+            raise
+        return False
+    return True

@@ -13,7 +13,7 @@ from pykvm.errors import KvmError
 from pykvm.exits import MmioWrite
 from pykvm.kvm import Kvm
 from pykvm.memory import GuestMemory
-from pykvm.probe.facts import Fact, Value, asked
+from pykvm.probe.facts import Fact, Value, asked, taken
 from pykvm.probe.idregs import id_registers
 from pykvm.probe.machines import is_arm64, next_exit, one_vcpu, small_vm
 from pykvm.probe.report import Register, Trial
@@ -149,16 +149,9 @@ def _attributes(_: VM, vcpu: Vcpu) -> tuple[str, ...]:
 
 
 def _psci(_: VM, vcpu: Vcpu) -> tuple[str, ...]:
-    taken = []
-    for name, version in _PSCI.items():
-        try:
-            vcpu.set_one_reg("psci_version", version)
-        except KvmError as refusal:
-            if refusal.errno != errno.EINVAL:
-                raise
-        else:
-            taken.append(name)
-    return tuple(taken)
+    return tuple(
+        name for name, version in _PSCI.items() if taken(vcpu.set_one_reg, "psci_version", version)
+    )
 
 
 def _bitmaps(_: VM, vcpu: Vcpu) -> dict[str, str]:

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 from collections.abc import Callable
 from functools import partial
 
 from pykvm.caps import Cap
 from pykvm.device import DeviceType
-from pykvm.errors import KvmError
 from pykvm.kvm import Kvm
 from pykvm.memory import GuestMemory
-from pykvm.probe.facts import Fact, Value, asked
+from pykvm.probe.facts import Fact, Value, asked, taken
 from pykvm.probe.machines import DEFAULT_IPA_BITS, is_arm64, one_vcpu, small_vm
 from pykvm.probe.report import Capability
 from pykvm.probe.since import SINCE
@@ -208,13 +206,7 @@ def _makes(kvm: Kvm, kind: DeviceType) -> bool:
 
 
 def _ipa_sizes(kvm: Kvm) -> tuple[int, ...]:
-    found = []
-    for bits in _IPA_SIZES:
-        try:
-            kvm.create_vm(ipa_bits=bits).close()
-        except KvmError as refusal:
-            if refusal.errno != errno.EINVAL:
-                raise
-        else:
-            found.append(bits)
-    return tuple(found)
+    def made(bits: int) -> None:
+        kvm.create_vm(ipa_bits=bits).close()
+
+    return tuple(bits for bits in _IPA_SIZES if taken(made, bits))

@@ -75,7 +75,8 @@ class Linux:
         return self._process.pid
 
     def _hear(self, end: float) -> bool:
-        if not select.select([self._out], [], [], max(0.0, end - time.monotonic()))[0]:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([self._out], [], [], left)[0]:
             return False
         data = os.read(self._out.fileno(), 4096)
         self.said += data.decode("utf-8", "replace").replace("\r", "")
