@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from minivmm.endings import GuestFault
-from minivmm.events import LEVEL, EventLoop
+from minivmm.events import EventLoop
 from minivmm.virtio.device import Device, LiveQueue, serve_each
 from minivmm.virtio.queue import Chain, Queue
 from minivmm.virtio.tap import HEADER, OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, Tap
@@ -91,7 +91,8 @@ class Net(Device):
 
     def _watch(self, on: bool) -> None:
         if on and not self._watched:
-            self._loop.watch(self._tap, lambda: self.poke(RECEIVE), LEVEL)
+            # By its edges: a queue that takes none, or a tap that is gone, wakes nobody again.
+            self._loop.watch(self._tap, lambda: self.poke(RECEIVE))
         elif self._watched and not on:
             self._loop.unwatch(self._tap)
         self._watched = on

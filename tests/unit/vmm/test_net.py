@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -106,3 +108,42 @@ def test_it_can_end_after_the_loop_in_which_it_waits_for_packets(tap: FakeTap) -
     driver.set(Reg.QUEUE_NOTIFY, RECEIVE)
     loop.close()
     driver.transport.device.close()
+
+
+@pytest.mark.parametrize("why", ["broken", "queue taken away", "tap gone"])
+def test_packets_that_nobody_takes_let_the_loop_sleep(
+    monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    def gone(*_: object) -> int:
+        raise OSError(errno.EBADFD, "the interface was deleted")
+
+    tap, loop = FakeTap(), EventLoop()
+    driver = Driver(Net(tap, ADDRESS, loop))
+    turns = [0]
+
+    def poke(index: int) -> None:
+        turns[0] += 1
+        driver.transport.notified(index)
+
+    driver.set_up()
+    driver.transport.device.poke = poke
+    driver.describe(driver.rings(RECEIVE)[0], 0, *driver.buffer(200), WRITE, 0)
+    driver.offer(RECEIVE, 0)
+    driver.set(Reg.QUEUE_NOTIFY, RECEIVE)  # which waits for a packet
+    if why == "broken":
+        driver.describe(driver.rings(TRANSMIT)[0], 0, 0, 16, 0, 0)
+        driver.offer(TRANSMIT, 0)
+        driver.set(Reg.QUEUE_NOTIFY, TRANSMIT)
+        assert driver.get(Reg.STATUS) & NEEDS_RESET
+    elif why == "queue taken away":
+        driver.set(Reg.QUEUE_SEL, RECEIVE)
+        driver.set(Reg.QUEUE_READY, 0)
+    else:
+        monkeypatch.setattr(os, "readv", gone)
+    tap.wire.send(bytes(HEADER) + b"packet")
+    loop.call_later(0.2, loop.stop)
+    loop.run()
+    assert turns[0] < 5
+    driver.set(Reg.STATUS, 0)
+    loop.close()
+    tap.close()
