@@ -37,17 +37,20 @@ class Console(Device):
 
     def _deliver(self, queue: Queue) -> bool:
         """What was typed, into buffers that the guest has lain ready; the rest waits for more."""
-        while self._input:
+        for _ in range(queue.size):
+            if not self._input:
+                break
             chain = queue.pop()
             if chain is None:
                 if not queue.want_notice():
-                    break
+                    return False
                 continue
             done = chain.fill(bytes(self._input))
             del self._input[:done]
             queue.push(chain, done)
-        if not self._input:
-            self._wants_more()
+        if self._input:
+            return True
+        self._wants_more()
         return False
 
     @property

@@ -163,7 +163,7 @@ class Queue:
 
     def _indirect_table(self, gpa: int, size: int, flags: int) -> list[_Entry]:
         """As it is now. What lies beyond the longest chain that can be is not looked at."""
-        if not self._indirect or flags & (_NEXT | _WRITE) or size % 16 or not size:
+        if not self._indirect or flags & _NEXT or size % 16 or not size:
             raise GuestFault(f"an indirect descriptor that cannot be: {size} {flags:#x}")
         table = self._ram.slice(gpa, size)
         return list(_DESCRIPTOR.iter_unpack(table[: 16 * _MOST_ENTRIES]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from minivmm.virtio.console import RECEIVE, TRANSMIT, Console
+from minivmm.virtio.queue import Chain
 from minivmm.virtio.rng import Rng
 from minivmm.virtio.transport import (
     CONFIG_CHANGE,
@@ -17,7 +18,7 @@ from minivmm.virtio.transport import (
     Reg,
 )
 
-from tests.unit.vmm.driver import NEXT, START, WRITE, Driver
+from tests.unit.vmm.driver import INDIRECT, NEXT, START, WRITE, Driver
 
 
 def test_it_introduces_itself() -> None:
@@ -198,3 +199,40 @@ def test_console_input_waits_for_buffers_and_output_goes_out() -> None:
     assert driver.request(RECEIVE, [], [3])[1] == [b"typ"]
     assert driver.request(RECEIVE, [], [10])[1] == [b"ed" + bytes(8)]
     assert console.room == 4096
+
+
+def test_console_input_is_put_into_no_more_buffers_at_once_than_a_queue_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Buffers without room, offered again as fast as they come back."""
+    console = Console(lambda _: None)
+    driver = Driver(console)
+    driver.set_up()
+    console.receive(b"typed")
+    driver.describe(driver.rings(RECEIVE)[0], 0, START, 0, WRITE, 0)
+    fill, filled = Chain.fill, [0]
+
+    def refill(chain: Chain, data: bytes | memoryview) -> int:
+        filled[0] += 1
+        if filled[0] < 1000:
+            driver.offer(RECEIVE, 0)
+        return fill(chain, data)
+
+    monkeypatch.setattr(Chain, "fill", refill)
+    driver.offer(RECEIVE, 0)
+    driver.pokes.clear()
+    driver.set(Reg.QUEUE_NOTIFY, RECEIVE)
+    assert filled[0] == driver.size
+    assert driver.pokes == [RECEIVE], "it goes on later"
+
+
+def test_a_table_of_descriptors_may_be_said_to_be_written() -> None:
+    """Section 2.7.5.3.2: the device ignores the flag in the descriptor that leads to it."""
+    driver = Driver(Rng())
+    driver.set_up(INDIRECT_DESC)
+    place = START + 0x8_0000
+    driver.describe(place, 0, START + 0x9_0000, 16, WRITE, 0)
+    driver.describe(driver.rings(0)[0], 0, place, 16, INDIRECT | WRITE, 0)
+    driver.offer(0, 0)
+    driver.set(Reg.QUEUE_NOTIFY, 0)
+    assert driver.peek(driver.rings(0)[2] + 2, "<HII") == (1, 0, 16)
