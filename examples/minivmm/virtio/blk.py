@@ -7,9 +7,10 @@ Data goes between the file and the guest's own memory, without a copy here.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from minivmm.endings import GuestFault
-from minivmm.virtio.device import Device, serve_each
+from minivmm.virtio.device import Device, LiveQueue, serve_each
 from minivmm.virtio.disk import SECTOR, Disk
 from minivmm.virtio.queue import Chain, Queue
 
@@ -37,10 +38,11 @@ _UNMAP = 1
 class Blk(Device):
     number = 2
     queue_sizes = (_QUEUE,)
-    largest = 64 << 20
+    largest = (1 << 30) + 4096  # firmware reads a whole file at once: EDK2 up to 1 GiB
 
     def __init__(self, disk: Disk, name: str = "") -> None:
         self._disk = disk
+        self._writes_through = True
         self._id = name.encode()[:20].ljust(20, b"\0")
         self.features = SEG_MAX | BLK_SIZE | F_FLUSH
         self.features |= READ_ONLY if disk.read_only else F_DISCARD | F_WRITE_ZEROES
@@ -51,6 +53,10 @@ class Blk(Device):
 
     def config(self) -> bytes:
         return self._config
+
+    def activate(self, features: int, queues: Sequence[LiveQueue]) -> None:
+        # A driver that cannot ask for a flush takes what was written for safe (5.2.6.2).
+        self._writes_through = not features & F_FLUSH
 
     def serve(self, index: int, queue: Queue) -> bool:
         return serve_each(queue, self._request)
@@ -79,7 +85,7 @@ class Blk(Device):
                 return (OK if done else IO_ERROR), (room if done else 0)
             case Kind.OUT:
                 size = sum(map(len, chain.readable))
-                return (OK if disk.write(sector, chain.readable, size) else IO_ERROR), 0
+                return self._written(disk.write(sector, chain.readable, size)), 0
             case Kind.FLUSH:
                 disk.flush()
                 return OK, 0
@@ -88,6 +94,11 @@ class Blk(Device):
             case Kind.DISCARD | Kind.WRITE_ZEROES if self.features & F_DISCARD:
                 return self._clear(kind, chain), 0
         return UNSUPPORTED, 0
+
+    def _written(self, done: bool) -> int:
+        if done and self._writes_through:
+            self._disk.flush()
+        return OK if done else IO_ERROR
 
     def _clear(self, kind: int, chain: Chain) -> int:
         size = sum(map(len, chain.readable))
@@ -99,12 +110,13 @@ class Blk(Device):
                 return UNSUPPORTED
             if count > _MOST_SECTORS or not self._disk.has(sector, count * SECTOR):
                 return IO_ERROR
-        for sector, count, _ in ranges:
-            self._disk.clear(sector, count)
-        return OK
+        for sector, count, flags in ranges:
+            self._disk.clear(sector, count, hole=kind == Kind.DISCARD or bool(flags & _UNMAP))
+        return self._written(True)
 
     def reset(self) -> None:
-        self._disk.flush()
+        self._writes_through = True
+        self._disk.settle()
 
     def close(self) -> None:
-        self._disk.flush()
+        self._disk.settle()

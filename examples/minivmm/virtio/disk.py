@@ -13,17 +13,21 @@ from pathlib import Path
 from minivmm.endings import BadInput
 
 SECTOR = 512
-_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+_KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 0x10
 
 
 class Disk:
     """``read_only`` also where the file cannot be written."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        try:
-            self._fd = os.open(path, os.O_CLOEXEC | (os.O_RDONLY if read_only else os.O_RDWR))
+        access = os.O_RDONLY if read_only else os.O_RDWR
+        try:  # without waiting for the other end of what turns out to be a pipe
+            self._fd = os.open(path, os.O_CLOEXEC | os.O_NONBLOCK | access)
         except OSError as failure:
             raise BadInput(f"disk {path}: {failure.strerror}") from None
+        os.set_blocking(self._fd, True)
+        self._path = path
+        self._unheard: OSError | None = None
         self.read_only = read_only
         mode = os.fstat(self._fd).st_mode
         self._is_file = stat.S_ISREG(mode)
@@ -34,7 +38,12 @@ class Disk:
         if not size or size % SECTOR:
             os.close(self._fd)
             raise BadInput(f"disk {path}: {size} bytes; a disk is whole sectors of {SECTOR}")
-        if said := _size_by_content(self._fd, size):
+        try:
+            said = _size_by_content(self._fd, size)
+        except OSError as failure:
+            os.close(self._fd)
+            raise BadInput(f"disk {path}: {failure.strerror}") from None
+        if said:
             os.close(self._fd)
             raise BadInput(f"disk {path}: truncated: {size} bytes, but its {said[0]} has {said[1]}")
         if not read_only:
@@ -62,24 +71,45 @@ class Disk:
         return os.pwritev(self._fd, data, sector * SECTOR) == size
 
     def flush(self) -> None:
+        """What was written is safe. OSError: it may not be, or was not when settle() looked."""
         if not self.read_only:
             os.fdatasync(self._fd)
+        unheard, self._unheard = self._unheard, None
+        if unheard:
+            raise unheard
 
-    def clear(self, sector: int, count: int) -> None:
-        """Zeros, which a file need not keep in blocks of its own."""
-        if self._is_file and _fallocate(self._fd, sector * SECTOR, count * SECTOR):
+    def settle(self) -> None:
+        """As flush(), where no guest asks. The kernel tells of a failure once; it is kept for who
+        asks next."""
+        try:
+            self.flush()
+        except OSError as failure:
+            self._unheard = failure
+
+    def clear(self, sector: int, count: int, *, hole: bool) -> None:
+        """Zeros; with ``hole``, a file need not keep them in blocks of its own."""
+        how = _KEEP_SIZE | (_PUNCH_HOLE if hole else _ZERO_RANGE)
+        if self._is_file and _fallocate(self._fd, how, sector * SECTOR, count * SECTOR):
             return
         end = (sector + count) * SECTOR
         zeros = bytes(min(1 << 20, count * SECTOR))
         for offset in range(sector * SECTOR, end, len(zeros) or 1):
-            os.pwrite(self._fd, zeros[: end - offset], offset)
+            part = zeros[: end - offset]
+            if os.pwrite(self._fd, part, offset) != len(part):
+                raise OSError("no room for all of the zeros")
 
     def __enter__(self) -> Disk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.flush()
-        os.close(self._fd)
+        try:
+            try:
+                self.flush()
+            finally:
+                os.close(self._fd)
+        except OSError as failure:
+            words = f"{failure.strerror}: what was written last may be lost"
+            raise BadInput(f"disk {self._path}: {words}") from None
 
 
 def _size_by_content(fd: int, size: int) -> tuple[str, int] | None:
@@ -96,12 +126,12 @@ def _size_by_content(fd: int, size: int) -> tuple[str, int] | None:
     return said if said[1] > size else None
 
 
-def _fallocate(fd: int, offset: int, size: int) -> bool:
-    """fallocate(2), which Python's os has not: whether a hole was made."""
+def _fallocate(fd: int, how: int, offset: int, size: int) -> bool:
+    """fallocate(2), which Python's os has not: whether it was done."""
     import ctypes  # slow to load, and few guests need it
 
     if not size:
         return True
     libc = ctypes.CDLL(None, use_errno=True)
-    words = (fd, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_longlong(offset), ctypes.c_longlong(size))
+    words = (fd, how, ctypes.c_longlong(offset), ctypes.c_longlong(size))
     return bool(libc.fallocate(*words) == 0)

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from minivmm.endings import BadInput
-from minivmm.virtio.blk import IO_ERROR, OK, READ_ONLY, UNSUPPORTED, Blk, Kind
+from minivmm.virtio.blk import F_FLUSH, IO_ERROR, OK, READ_ONLY, UNSUPPORTED, Blk, Kind
 from minivmm.virtio.disk import Disk
 from minivmm.virtio.transport import INDIRECT_DESC, NEEDS_RESET, Reg
 
-from tests.unit.vmm.driver import Driver
+from tests.unit.vmm.driver import BUFFERS, NEXT, WRITE, Driver
 
 SECTORS = 64
 
@@ -203,4 +205,138 @@ def test_two_guests_cannot_write_to_one_disk(path: Path) -> None:
     with Disk(path), pytest.raises(BadInput, match="in use"):
         Disk(path)
     with Disk(path, read_only=True), Disk(path):
+        pass
+
+
+def fail(number: int) -> Callable[..., int]:
+    def failing(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return failing
+
+
+@pytest.mark.parametrize("features", [0, F_FLUSH])
+def test_a_driver_without_flushes_takes_what_was_written_for_safe(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, features: int
+) -> None:
+    """Section 5.2.6.2. U-Boot's driver is such a one."""
+    flushes: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", flushes.append)
+    again = Driver(driver.transport.device, size=32)
+    again.set_up(features)
+    for number, send in enumerate(
+        (
+            [header(Kind.OUT, 5), bytes(512)],
+            [header(Kind.DISCARD), struct.pack("<QII", 0, 1, 0)],
+            [header(Kind.WRITE_ZEROES), struct.pack("<QII", 0, 1, 0)],
+        ),
+        1,
+    ):
+        flushes.clear()
+        assert ask(again, send, [])[0] == OK
+        assert len(flushes) == (0 if features else 1), number
+    monkeypatch.setattr(os, "fdatasync", fail(errno.EIO))
+    told = ask(again, [header(Kind.OUT, 5), bytes(512)], [])[0]
+    assert told == (OK if features else IO_ERROR)
+    monkeypatch.undo()
+
+
+def test_a_flush_that_fails_at_a_reset_is_told_to_whoever_flushes_next(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Disk(path) as disk:
+        driver = Driver(Blk(disk), size=32)
+        driver.set_up(F_FLUSH)
+        monkeypatch.setattr(os, "fdatasync", fail(errno.EIO))
+        driver.set(Reg.STATUS, 0)
+        driver.transport.device.close()
+        monkeypatch.undo()  # the kernel says it once
+        again = Driver(Blk(disk), size=32)
+        again.set_up(F_FLUSH)
+        assert ask(again, [header(Kind.FLUSH)], [])[0] == IO_ERROR
+        assert ask(again, [header(Kind.FLUSH)], [])[0] == OK
+
+
+def test_a_flush_that_fails_at_the_end_is_told_to_the_user(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(path)
+    monkeypatch.setattr(os, "fdatasync", fail(errno.ENOSPC))
+    with pytest.raises(BadInput, match=r"disk .*: No space left on device: .* may be lost"), disk:
+        pass
+    monkeypatch.undo()
+    with Disk(path):  # which was let go of all the same
+        pass
+
+
+def test_zeros_that_find_no_room_are_an_error(
+    driver: Driver, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that makes no holes and is full."""
+    write = os.pwrite
+    monkeypatch.setattr("minivmm.virtio.disk._fallocate", lambda *_: False)
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: write(fd, data[:100], at))
+    told = ask(driver, [header(Kind.WRITE_ZEROES), struct.pack("<QII", 8, 1, 0)], [])
+    assert told[0] == IO_ERROR
+    assert path.read_bytes()[8 * 512 + 100] == 8
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+def test_zeros_keep_their_room_unless_the_guest_gives_it_up(tmp_path: Path, flags: int) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * (1 << 20))
+    with Disk(path) as disk:
+        driver = Driver(Blk(disk), size=32)
+        driver.set_up()
+        ranges = struct.pack("<QII", 0, 2048, flags)
+        assert ask(driver, [header(Kind.WRITE_ZEROES), ranges], [])[0] == OK
+    assert not any(path.read_bytes())
+    assert (path.stat().st_blocks >= 2048) is not bool(flags)
+
+
+def test_a_request_is_as_large_as_firmware_s(tmp_path: Path) -> None:
+    """EDK2 and U-Boot read a file of any size in one request, where it lies in one piece."""
+    path, size = tmp_path / "sparse", 128 << 20
+    with path.open("wb") as file:
+        file.truncate(size)
+    with Disk(path) as disk:
+        driver = Driver(Blk(disk), size=256)
+        driver.set_up()
+        table, _, used = driver.rings(0)
+        gpa, room = BUFFERS + 0x1000, 512 << 10
+        driver.describe(table, 0, *driver.buffer(header(Kind.IN)), NEXT, 1)
+        count = size // room - 2
+        for number in range(1, count + 1):
+            driver.describe(table, number, gpa, room, WRITE | NEXT, number + 1)
+        driver.describe(table, count + 1, *driver.buffer(b"\xff"), WRITE, 0)
+        driver.offer(0, 0)
+        driver.set(Reg.QUEUE_NOTIFY, 0)
+        assert driver.peek(used + 2, "<HII") == (1, 0, count * room + 1)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_pipe_is_no_disk_and_is_not_waited_for(tmp_path: Path, read_only: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    told: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            Disk(tmp_path / "pipe", read_only=read_only)
+        except BadInput as failure:
+            told.append(failure)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert [str(failure).rpartition(": ")[2] for failure in told] == [
+        "neither a file nor a block device"
+    ]
+
+
+def test_a_disk_that_cannot_be_read_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pread", fail(errno.EIO))
+    with pytest.raises(BadInput, match="Input/output error"):
+        Disk(path)
+    monkeypatch.undo()
+    with Disk(path):
         pass
