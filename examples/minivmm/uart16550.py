@@ -26,6 +26,8 @@ _NOTHING, _OUTPUT_DONE, _INPUT_THERE, _FIFOS = 0x01, 0x02, 0x04, 0xC0
 _LSR_INPUT, _LSR_SENT = 0x01, 0x60
 _CONNECTED = 0xB0  # MSR: carrier, data set ready, clear to send
 _ROOM = 16
+#: Bits that are there: others read as zero, by which drivers tell this UART from later ones.
+_BITS = {Reg.IER: 0x0F, Reg.MCR: 0x1F}
 
 
 class Uart16550:
@@ -79,19 +81,25 @@ class Uart16550:
 
     def write(self, offset: int, size: int, value: int) -> None:
         with self._lock:
-            self._store(offset, value & 0xFF)
+            had_input = bool(self._input)
+            printed = self._store(offset, value & 0xFF)
             self._update()
+            drained = had_input and not self._input
+        if printed:  # which may wait for whoever reads: input, and the other CPUs, must not
+            self._send(printed)
+        if drained:
+            self._wants_more()
 
-    def _store(self, offset: int, value: int) -> None:
+    def _store(self, offset: int, value: int) -> bytes:
+        """Returns what is to be sent."""
         if offset < 2 and self._plain[Reg.LCR] & _DIVISOR_ACCESS:
             self._divisor[offset] = value
         elif offset == Reg.DATA:
-            if self._plain[Reg.MCR] & _LOOPBACK:
-                if len(self._input) < _ROOM:
-                    self._input.append(value)
-            else:
-                self._send(bytes((value,)))
             self._output_done = True
+            if not self._plain[Reg.MCR] & _LOOPBACK:
+                return bytes((value,))
+            if len(self._input) < _ROOM:
+                self._input.append(value)
         elif offset == Reg.FCR:
             self._has_fifo = bool(value & _FIFO_ENABLE)
             if value & _FIFO_CLEAR_INPUT:
@@ -99,7 +107,8 @@ class Uart16550:
         elif offset in self._plain:
             if offset == Reg.IER and value & ~self._plain[Reg.IER] & _WANTS_OUTPUT:
                 self._output_done = True  # there is room, which whoever begins to listen is told
-            self._plain[offset] = value
+            self._plain[offset] = value & _BITS.get(offset, 0xFF)
+        return b""
 
     def _modem(self) -> int:
         control = self._plain[Reg.MCR]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from minivmm import pl011
 from minivmm.bus import ELSEWHERE, Unclaimed
@@ -257,3 +259,43 @@ def test_the_alarm_comes_when_it_is_time() -> None:
     assert asked == [10, None]
     clock.write(0x04, 4, 1000)
     assert line.level
+
+
+def test_the_16550_asks_for_more_input_once_a_driver_has_thrown_it_away() -> None:
+    asked: list[int] = []
+    uart = Uart16550(FakeLevel(), lambda _: None, lambda: asked.append(1))
+    uart.receive(bytes(uart.room))
+    assert not asked
+    uart.write(Reg.FCR, 1, 7)
+    assert (uart.room, asked) == (16, [1])
+    uart.write(Reg.FCR, 1, 7)
+    assert asked == [1]
+
+
+def test_the_16550_takes_input_while_nobody_reads_what_it_prints() -> None:
+    sending, go_on = threading.Event(), threading.Event()
+
+    def send(_: object) -> None:
+        sending.set()
+        go_on.wait(20)
+
+    uart = Uart16550(FakeLevel(), send)
+    cpu = threading.Thread(target=uart.write, args=(Reg.DATA, 1, ord("x")))
+    cpu.start()
+    assert sending.wait(20)
+    keyboard = threading.Thread(target=uart.receive, args=(b"a",))
+    keyboard.start()
+    keyboard.join(5)
+    held_up = keyboard.is_alive()
+    go_on.set()
+    cpu.join()
+    keyboard.join()
+    assert not held_up
+
+
+def test_the_16550_has_no_bits_of_its_successors() -> None:
+    """Linux's probing takes one that keeps bit 6 of IER for an XScale's."""
+    uart, _, _ = make_16550()
+    uart.write(Reg.IER, 1, 0xF0)
+    uart.write(Reg.MCR, 1, 0xE0)
+    assert (uart.read(Reg.IER, 1), uart.read(Reg.MCR, 1)) == (0, 0)
