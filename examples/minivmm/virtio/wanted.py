@@ -84,5 +84,8 @@ def attach_all(
     from minivmm.virtio.console import Console
 
     console = Console(backends.terminal.send, backends.terminal.more)
-    slots.attach("console", console, loop)
+    # Of its own, too: what it prints may have to wait for whoever reads.
+    its_loop, start = new_loop("console")
+    slots.attach("console", console, its_loop)
+    start()
     return console
