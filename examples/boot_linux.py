@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from minivmm import devicetree, gic, image, layout, options
 from minivmm.bootfile import BootFile
@@ -25,6 +25,7 @@ from minivmm.pl011 import Pl011
 from minivmm.pl031 import Pl031
 from minivmm.ram import Ram
 from minivmm.stats import Stats, seconds_since_start, tell_stages
+from minivmm.terminal import open_missing
 from minivmm.uart16550 import Uart16550
 from minivmm.vfio import lostends
 from minivmm.virtio.attach import Slots
@@ -40,12 +41,14 @@ UARTS: dict[str, type[Pl011 | Uart16550]] = {"pl011": Pl011, "16550": Uart16550}
 
 
 def main(given: argparse.Namespace | None = None) -> int:
+    open_missing()
     try:
         given = given or options.parse()
         notes: list[str] = []
         with ExitStack() as undo:
             undo.callback(tell, notes)  # once the terminal is as it was before
-            backends, signals = Backends(given, undo), Signals()
+            signals = Signals()  # before the terminal is changed: they put it back
+            backends = Backends(given, undo)
             while True:
                 outcome = live(given, backends, signals)
                 notes += outcome.notes
@@ -62,7 +65,8 @@ def main(given: argparse.Namespace | None = None) -> int:
 
 def tell(notes: list[str]) -> None:
     for note in notes:
-        print(f"boot_linux: {note}", file=sys.stderr)
+        with suppress(OSError):  # nobody reads it any more
+            print(f"boot_linux: {note}", file=sys.stderr)
 
 
 def live(given: argparse.Namespace, backends: Backends, signals: Signals) -> Outcome:

@@ -15,6 +15,7 @@ import threading
 import tty
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from minivmm.events import LEVEL, EventLoop
@@ -38,6 +39,7 @@ class Terminal:
 
     def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
         self._in, self._out = stdin, _opened_again(stdout)
+        self._write, self._close = _without_waiting(self._out)
         self._quit: Callable[[], None] = lambda: None
         self._is_terminal = os.isatty(self._in)
         self._before: list[Any] | None = None
@@ -64,12 +66,13 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self._restore()
         self._ending.close()
-        os.close(self._out)
+        self._close()
 
     def _restore(self) -> None:
         if self._before is not None:
-            termios.tcsetattr(self._in, termios.TCSADRAIN, self._before)
-            self._before = None
+            before, self._before = self._before, None
+            with suppress(termios.error):  # it hung up, which is why we end
+                termios.tcsetattr(self._in, termios.TCSADRAIN, before)
 
     def send(self, data: bytes | memoryview) -> None:
         """What the guest prints. Where nobody reads stdout any more, it is dropped.
@@ -80,7 +83,7 @@ class Terminal:
         with self._sending:
             while rest:
                 try:
-                    rest = rest[os.write(self._out, rest) :]
+                    rest = rest[self._write(rest) :]
                 except BlockingIOError:
                     if self._out not in dict(self._writable.poll()):  # let_go()
                         return
@@ -155,6 +158,16 @@ class Terminal:
         return bytes(for_guest)
 
 
+def open_missing() -> None:
+    """Stdin, stdout and stderr that nobody gave. Else the next file that is opened has the number
+    of one of them: what a guest prints would go into its disk."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # has the lowest number that is free: this one
+
+
 def _opened_again(fd: int) -> int:
     """Where somebody reads, in a way of our own that does not block; others share the given one."""
     is_read = os.isatty(fd) or stat.S_ISFIFO(os.fstat(fd).st_mode)
@@ -163,3 +176,13 @@ def _opened_again(fd: int) -> int:
             flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
             return os.open(f"/proc/self/fd/{fd}", flags)
     return os.dup(fd)
+
+
+def _without_waiting(fd: int) -> tuple[Callable[[memoryview], int], Callable[[], None]]:
+    """How to write there, and how to close it. A socket cannot be opened again."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return partial(os.write, fd), partial(os.close, fd)
+    import socket  # slow to load, and few have one there: those who come by ssh, or inetd
+
+    stream = socket.socket(fileno=fd)
+    return lambda data: stream.send(data, socket.MSG_DONTWAIT), stream.close

@@ -7,6 +7,7 @@ import contextlib
 import os
 import pty
 import select
+import socket
 import termios
 import threading
 import time
@@ -202,3 +203,29 @@ def test_alarms_come_once_and_can_be_called_off(loop: EventLoop) -> None:
     loop.call_later(None, lambda: None)
     time.sleep(0.05)
     assert rung == ["now"]
+
+
+def test_a_terminal_that_hung_up_is_no_failure() -> None:
+    user, near = pty.openpty()
+    with Terminal(near, near):
+        os.close(user)
+    os.close(near)
+
+
+def test_output_to_a_socket_holds_nobody_up_at_the_end_either() -> None:
+    far, near = socket.socketpair()
+    stdin, keyboard = os.pipe()
+    with Terminal(stdin, near.fileno()) as terminal:
+        thread = threading.Thread(target=terminal.send, args=(bytes(10 << 20),), daemon=True)
+        thread.start()
+        assert select.select([far], [], [], 20)[0]
+        thread.join(0.2)
+        assert thread.is_alive()
+        terminal.let_go()
+        thread.join(20)
+        assert not thread.is_alive()
+    assert near.getblocking(), "others use it, too"
+    for end in far, near:
+        end.close()
+    for fd in stdin, keyboard:
+        os.close(fd)

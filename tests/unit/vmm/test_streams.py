@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boot_linux.py and the streams that it is given, with a guest that only prints."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests.unit.vmm.test_bad_input import PROGRAM
+
+PRINTING = """\
+import os, sys; sys.path[0] = {folder!r}
+import boot_linux
+from minivmm.endings import Ending, Outcome
+def live(given, backends, signals):
+    backends.terminal.send(b"printed")
+    outcome = Outcome()
+    outcome.end(Ending.POWER_OFF)
+    outcome.notes.append("a note")
+    return outcome
+boot_linux.live = live
+{more}
+sys.exit(boot_linux.main())"""
+
+
+def printing(folder: Path, redirections: str) -> int:
+    """The program with a guest that only prints; its status."""
+    code = PRINTING.format(folder=str(PROGRAM.parent), more="")
+    line = f'exec "$0" -c "$1" kernel --disk disk {redirections}'
+    return subprocess.run(
+        ["sh", "-c", line, sys.executable, code], cwd=folder, timeout=60, check=False
+    ).returncode
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_what_is_printed_goes_into_no_disk_where_stdout_is_closed(
+    tmp_path: Path, closed: str
+) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(4096))
+    assert printing(tmp_path, closed) == 0
+    assert disk.read_bytes() == bytes(4096)
+
+
+def test_stderr_that_nobody_reads_changes_no_status(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(bytes(4096))
+    far, near = os.pipe()
+    os.close(far)
+    assert printing(tmp_path, f"2>/proc/{os.getpid()}/fd/{near} </dev/null >/dev/null") == 0
+    done = subprocess.run([sys.executable, PROGRAM, "nothere"], stderr=near, check=False)
+    os.close(near)
+    assert done.returncode == 2
+
+
+TERMINATED_EARLY = """
+from minivmm.terminal import Terminal
+enter = Terminal.__enter__
+def end_at_once(self):
+    enter(self)
+    os.kill(os.getpid(), 15)
+    return self
+Terminal.__enter__ = end_at_once"""
+
+
+def test_a_signal_right_after_the_terminal_was_changed_leaves_it_as_before(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(bytes(4096))
+    code = PRINTING.format(folder=str(PROGRAM.parent), more=TERMINATED_EARLY)
+    user, near = pty.openpty()
+    before = termios.tcgetattr(near)
+    line = [sys.executable, "-c", code, "kernel", "--disk", "disk"]
+    subprocess.run(
+        line, cwd=tmp_path, stdin=near, stdout=near, stderr=near, check=False, timeout=60
+    )
+    assert termios.tcgetattr(near) == before
+    os.close(user)
+    os.close(near)
