@@ -183,6 +183,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
             raise BadInput(f"--device {address}: given twice")
     if options.uart_address % 0x1000:
         raise BadInput(f"--uart-address {options.uart_address:#x} is no multiple of 0x1000")
+    if not 0 <= options.uart_address < 1 << 40:  # what every VM has
+        raise BadInput(f"--uart-address {options.uart_address:#x} is not below 0x10000000000")
     return options
 
 

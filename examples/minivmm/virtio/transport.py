@@ -175,6 +175,8 @@ class Transport:
             acceptable = not self._features & ~self.offered and self._features & VERSION_1
             if not acceptable:
                 value &= ~FEATURES_OK
+        if not (self._status | value) & FEATURES_OK:  # or it would work with none agreed
+            value &= ~DRIVER_OK
         # Bits are only ever added; what we say is broken stays so until reset.
         self._status |= value & 0xFF & ~NEEDS_RESET
         if new & DRIVER_OK and self._status & FEATURES_OK:

@@ -236,3 +236,20 @@ def test_a_table_of_descriptors_may_be_said_to_be_written() -> None:
     driver.offer(0, 0)
     driver.set(Reg.QUEUE_NOTIFY, 0)
     assert driver.peek(driver.rings(0)[2] + 2, "<HII") == (1, 0, 16)
+
+
+@pytest.mark.parametrize("features", [VERSION_1, 0])
+def test_a_driver_is_not_ready_before_features_are_agreed(features: int) -> None:
+    device = Rng()
+    agreed: list[int] = []
+    device.activate = lambda features, _: agreed.append(features)  # type: ignore[method-assign]
+    driver = Driver(device)
+    driver.set(Reg.STATUS, 3 | DRIVER_OK)
+    assert driver.get(Reg.STATUS) == 3
+    driver.set(Reg.DRIVER_FEATURES_SEL, 1)
+    driver.set(Reg.DRIVER_FEATURES, features >> 32)
+    driver.set(Reg.STATUS, 3 | FEATURES_OK)
+    driver.set_up_queue(0)
+    driver.set(Reg.STATUS, 3 | FEATURES_OK | DRIVER_OK)
+    assert agreed == ([VERSION_1] if features else [])
+    assert bool(driver.get(Reg.STATUS) & DRIVER_OK) is bool(features)
