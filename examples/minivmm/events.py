@@ -18,6 +18,8 @@ from pykvm import EventFd
 
 EDGE = select.EPOLLIN | select.EPOLLET
 LEVEL = select.EPOLLIN
+#: Seconds of one wait, at most: epoll has milliseconds in 32 bits, less than some alarms are away.
+_LONGEST = 86_400.0
 
 
 class HasFileno(Protocol):
@@ -58,7 +60,8 @@ class EventLoop:
         poll = self._epoll.poll
         while not self._stopping:
             due = self._due
-            for fd, _ in poll(None if due is None else max(0.0, due[0] - time.monotonic())):
+            left = None if due is None else min(max(0.0, due[0] - time.monotonic()), _LONGEST)
+            for fd, _ in poll(left):
                 if react := reactions.get(fd):
                     react()
             if due is not None and due is self._due and time.monotonic() >= due[0]:

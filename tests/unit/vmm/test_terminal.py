@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 from minivmm.events import EventLoop
+from minivmm.pl031 import Pl031
+from minivmm.pl031 import Reg as Pl031Reg
 from minivmm.terminal import Terminal
 
 from pykvm import EventFd
+from tests.unit.vmm.fakes import FakeLevel
 
 
 class Typed:
@@ -229,3 +232,22 @@ def test_output_to_a_socket_holds_nobody_up_at_the_end_either() -> None:
         end.close()
     for fd in stdin, keyboard:
         os.close(fd)
+
+
+def test_an_alarm_may_be_years_away() -> None:
+    loop, rung = EventLoop(), [0]
+    clock = Pl031(FakeLevel(), lambda seconds: loop.call_later(seconds, clock.ring))
+    clock.write(Pl031Reg.MR, 4, clock.seconds + (1 << 31) - 10)
+    bell = EventFd()
+
+    def react() -> None:
+        rung[0] += 1
+        loop.stop()
+
+    loop.watch(bell, react)
+    bell.signal()
+    loop.run()
+    loop.close()
+    bell.close()
+    assert rung == [1]
+    assert clock.read(Pl031Reg.RIS, 4) == 0
