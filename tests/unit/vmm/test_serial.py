@@ -178,6 +178,18 @@ def test_strict_and_overlap() -> None:
         accesses.bus.add("other", 0x1F00, 0x1000, make()[0])
 
 
+@pytest.mark.parametrize("counting", [False, True])
+def test_strict_minds_no_access_inside_of_a_device(counting: bool) -> None:
+    """Also across registers that are served without Python, and those that are not."""
+    accesses = Accesses(strict=True, counting=counting)
+    accesses.bus.add("uart", 0x1000, 0x1000, make()[0])
+    for offset in (0, FR - 4, FR, 0xFF8):
+        accesses.load(0x1000 + offset, 8)
+        accesses.store(0x1000 + offset, 8, 0)
+    with pytest.raises(Unclaimed):
+        accesses.load(0x1FFC, 8)
+
+
 def make_16550() -> tuple[Uart16550, FakeLevel, bytearray]:
     line, sent = FakeLevel(), bytearray()
     return Uart16550(line, sent.extend), line, sent
