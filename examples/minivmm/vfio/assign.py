@@ -15,7 +15,7 @@ All of that is wiring. Once it is done, Python has nothing to do.
 from __future__ import annotations
 
 import mmap
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from minivmm import layout
@@ -124,10 +124,14 @@ class _Trapped:
         self._device, self._region, self._start = device, region, start
 
     def read(self, offset: int, size: int) -> int:
-        return self._device.read(self._region, self._start + offset, size)
+        try:
+            return self._device.read(self._region, self._start + offset, size)
+        except OSError:  # as a bus answers for a device that is gone
+            return (1 << 8 * size) - 1
 
     def write(self, offset: int, size: int, value: int) -> None:
-        self._device.write(self._region, self._start + offset, size, value)
+        with suppress(OSError):
+            self._device.write(self._region, self._start + offset, size, value)
 
 
 def _show_registers(

@@ -12,8 +12,8 @@ import pytest
 from minivmm import options
 from minivmm.endings import BadInput
 from minivmm.vfio import Wanted
-from minivmm.vfio.assign import mappable
-from minivmm.vfio.device import Region
+from minivmm.vfio.assign import _Trapped, mappable
+from minivmm.vfio.device import Region, VfioDevice
 from minivmm.vfio.host import HostDevice, users
 
 PROGRAM = Path(__file__).resolve().parents[3] / "examples" / "assign_device.py"
@@ -64,3 +64,14 @@ def test_only_whole_pages_of_any_host_can_be_shown() -> None:
     areas = (range(256), range(page, 3 * page), range(3 * page + 512, 4 * page))
     assert mappable(Region(4 * page, 0, areas)) == [range(page, 3 * page)]
     assert mappable(Region(256, 0, ())) == []
+
+
+def test_registers_of_a_device_that_is_gone_read_as_ones() -> None:
+    far, near = os.pipe()  # neither has an offset: each access fails
+    device = VfioDevice.__new__(VfioDevice)
+    device._fd = near
+    registers = _Trapped(device, Region(64, 0, ()), 0)
+    assert [registers.read(0, size) for size in (1, 4, 8)] == [0xFF, 2**32 - 1, 2**64 - 1]
+    registers.write(0, 4, 1)
+    for fd in far, near:
+        os.close(fd)
