@@ -20,7 +20,7 @@ HEADER = 12
 
 class Tap:
     def __init__(self, name: str) -> None:
-        if not 0 < len(name.encode()) < 16:
+        if not 0 < len(os.fsencode(name)) < 16:
             raise BadInput(f"tap {name!r}: interfaces have names of 1 to 15 bytes")
         self.name = name
         try:
@@ -29,7 +29,7 @@ class Tap:
             raise BadInput(f"/dev/net/tun: {failure.strerror}") from None
         try:
             flags = _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR
-            fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+            fcntl.ioctl(self._fd, _TUNSETIFF, struct.pack("16sH22x", os.fsencode(name), flags))
             fcntl.ioctl(self._fd, _TUNSETVNETHDRSZ, struct.pack("i", HEADER))
         except OSError as failure:
             os.close(self._fd)

@@ -56,6 +56,13 @@ def test_disks() -> None:
     assert given.disk == [(Path("a,b"), True), (Path("c"), False)]
 
 
+def test_tables_need_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(BadInput, match="rich"):
+        options.parse(["kernel", "--stats"])
+    assert options.parse(["kernel", "--stats", "stages"]).stats == "stages"
+
+
 def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, PROGRAM, *words], cwd=folder,
@@ -80,6 +87,8 @@ _BAD: dict[str, tuple[dict[str, bytes], str, str]] = {
     "short disk": ({"k": KERNEL, "d": partitioned(99)}, "k --disk d", "truncated: 1024 bytes"),
     "one disk twice": ({"k": KERNEL, "d": bytes(512)}, "k --disk d --disk d", "in use"),
     "a name too long for a tap": ({"k": KERNEL}, "k --tap averylonginterface", "1 to 15 bytes"),
+    "no text as a tap's name": ({"k": KERNEL}, "k --tap \udcff\udcff" + 15 * "x", "1 to 15 bytes"),
+    "a name of two lines": ({}, "one\0two", "one two: no such file"),
     "no CPU": ({"k": KERNEL}, "k --cpus 0", "at least one"),
     "less than no CPU": ({"k": KERNEL}, "k --cpus -2", "at least one"),
     "half a CPU": ({"k": KERNEL}, "k --cpus 1.5", "invalid int"),
@@ -93,7 +102,7 @@ def test_the_program_says_it_in_one_line_and_ends_with_2(tmp_path: Path, case: s
     files, given, message = _BAD[case]
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    done = run(*given.split(), folder=tmp_path)
+    done = run(*(word.replace("\0", "\n") for word in given.split()), folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(rf"boot_linux: .*{message}.*\n", done.stderr), done.stderr
 
