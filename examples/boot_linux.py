@@ -66,7 +66,7 @@ def main(given: argparse.Namespace | None = None) -> int:
 def tell(notes: list[str]) -> None:
     for note in notes:
         with suppress(OSError):  # nobody reads it any more
-            print(f"boot_linux: {note}", file=sys.stderr)
+            print("boot_linux:", note.replace("\n", " "), file=sys.stderr)
 
 
 def live(given: argparse.Namespace, backends: Backends, signals: Signals) -> Outcome:
@@ -78,6 +78,7 @@ def live(given: argparse.Namespace, backends: Backends, signals: Signals) -> Out
         loop = EventLoop()
         undo.callback(loop.close)
         outcome = Outcome(loop.stop, terminal.let_go)
+        terminal.hold_on()
         undo.callback(signals.end, None)
         signals.end(outcome)
         kvm = undo.enter_context(Kvm())

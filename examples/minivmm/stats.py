@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ def tell_stages(reached: Mapping[str, float]) -> None:
     """How long each stage took. Until when: in seconds since the start of the process."""
     start = 0.0
     for stage, end in (*reached.items(), ("guest", seconds_since_start())):
-        print(f"{end - start:8.2f} s  {stage}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"{end - start:8.2f} s  {stage}", file=sys.stderr)
         start = end
 
 
@@ -72,7 +74,8 @@ class Stats:
         self._done.set()
         if self._viewer is not None:
             self._viewer.join()
-        _console().print(self.tables())
+        with suppress(OSError, SystemExit):  # what rich makes of a stderr that nobody reads
+            _console().print(self.tables())
 
     def tables(self) -> RenderableType:
         from rich.columns import Columns

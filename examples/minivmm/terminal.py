@@ -90,6 +90,10 @@ class Terminal:
                 except OSError:
                     return
 
+    def hold_on(self) -> None:
+        """A guest begins to live, for which what it prints may wait."""
+        self._ending.read()
+
     def let_go(self) -> None:
         """The guest has come to its end: nobody waits any more for somebody to read."""
         self._ending.signal()
@@ -98,7 +102,6 @@ class Terminal:
         """Input goes to ``receiver``, as it has room for it; Ctrl-A x calls ``quit``."""
         self._receiver, self._loop, self._quit = receiver, loop, quit
         self._watched = False
-        self._ending.read()
         self.more()
 
     def more(self) -> None:
@@ -119,6 +122,8 @@ class Terminal:
         with self._lock:
             room = self._receiver.room
             data = self._typed(room) if room > 0 else b""
+            if data is None:
+                return
             if not data and self._watched:
                 self._watched = False
                 assert self._loop is not None
@@ -128,12 +133,15 @@ class Terminal:
             if data:
                 self._receiver.receive(data)
 
-    def _typed(self, room: int) -> bytes:
-        """Up to so much of what was typed; nothing once there will be no more."""
+    def _typed(self, room: int) -> bytes | None:
+        """Up to so much of what was typed; nothing once there will be no more.
+
+        None: it has gone to another program that reads there, too.
+        """
         try:
             data = os.read(self._in, room)
         except BlockingIOError:
-            return b""
+            return None
         except OSError:  # the terminal hung up, or somebody closed it
             data = b""
         self._ended = not data
@@ -154,8 +162,17 @@ class Terminal:
             elif byte == ESCAPE:
                 for_guest.append(byte)
             else:
-                self.send(_HELP)
+                self._show_help()
         return bytes(for_guest)
+
+    def _show_help(self) -> None:
+        """Unless nobody reads: the next keys may be those that quit."""
+        if self._sending.acquire(blocking=False):
+            try:
+                with suppress(OSError):
+                    self._write(memoryview(_HELP))
+            finally:
+                self._sending.release()
 
 
 def open_missing() -> None:

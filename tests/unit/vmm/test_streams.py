@@ -80,3 +80,29 @@ def test_a_signal_right_after_the_terminal_was_changed_leaves_it_as_before(tmp_p
     assert termios.tcgetattr(near) == before
     os.close(user)
     os.close(near)
+
+
+COUNTED = """
+from minivmm.bus import Bus
+from minivmm.stats import Stats, tell_stages
+def live(given, backends, signals):
+    tell_stages({"set-up": 1.0})
+    Stats(Bus(None), {}, {}).close()
+    outcome = Outcome()
+    outcome.end(Ending.POWER_OFF)
+    return outcome
+boot_linux.live = live"""
+
+
+def test_statistics_that_nobody_reads_change_no_status(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(bytes(4096))
+    code = PRINTING.format(folder=str(PROGRAM.parent), more=COUNTED)
+    far, near = os.pipe()
+    os.close(far)
+    line = [sys.executable, "-c", code, "kernel", "--disk", "disk"]
+    done = subprocess.run(
+        line, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=near,
+        check=False, timeout=60,
+    )  # fmt: skip
+    os.close(near)
+    assert done.returncode == 0

@@ -251,3 +251,55 @@ def test_an_alarm_may_be_years_away() -> None:
     bell.close()
     assert rung == [1]
     assert clock.read(Pl031Reg.RIS, 4) == 0
+
+
+def test_an_end_that_came_before_the_input_was_connected_is_not_forgotten(loop: EventLoop) -> None:
+    far, near = os.pipe()
+    stdin, keyboard = os.pipe()
+    with Terminal(stdin, near) as terminal:
+        terminal.hold_on()
+        terminal.let_go()  # a signal, while the guest is still being set up
+        terminal.connect(Typed(), loop, quit=lambda: None)
+        thread = threading.Thread(target=terminal.send, args=(bytes(1 << 20),), daemon=True)
+        thread.start()
+        thread.join(5)
+        held_up = thread.is_alive()
+        terminal.let_go()
+        thread.join()
+    for fd in far, near, stdin, keyboard:
+        os.close(fd)
+    assert not held_up
+
+
+def test_keys_that_another_program_took_are_not_the_last(loop: EventLoop) -> None:
+    stdin, keyboard = os.pipe()
+    os.set_blocking(stdin, False)
+    with Terminal(stdin) as terminal:
+        typed = Typed()
+        terminal.connect(typed, loop, quit=lambda: None)
+        terminal._readable()
+        os.write(keyboard, b"more")
+        assert soon(lambda: typed.all == b"more")
+    for fd in stdin, keyboard:
+        os.close(fd)
+
+
+def test_whoever_asks_for_help_that_nobody_reads_can_still_quit(
+    keyboard: tuple[int, int], loop: EventLoop
+) -> None:
+    user, near = keyboard
+    far, full = os.pipe()
+    quits: list[int] = []
+    with Terminal(near, full) as terminal:
+        terminal.connect(Typed(), loop, quit=lambda: quits.append(1))
+        thread = threading.Thread(target=terminal.send, args=(bytes(1 << 20),), daemon=True)
+        thread.start()
+        assert select.select([far], [], [], 20)[0]
+        thread.join(0.2)
+        os.write(user, b"\x01?\x01x")
+        quitted = soon(lambda: quits == [1])
+        terminal.let_go()
+        thread.join()
+    for fd in far, full:
+        os.close(fd)
+    assert quitted
