@@ -239,10 +239,12 @@ def test_a_table_of_descriptors_may_be_said_to_be_written() -> None:
 
 
 @pytest.mark.parametrize("features", [VERSION_1, 0])
-def test_a_driver_is_not_ready_before_features_are_agreed(features: int) -> None:
+def test_a_driver_is_not_ready_before_features_are_agreed(
+    monkeypatch: pytest.MonkeyPatch, features: int
+) -> None:
     device = Rng()
     agreed: list[int] = []
-    device.activate = lambda features, _: agreed.append(features)  # type: ignore[method-assign]
+    monkeypatch.setattr(device, "activate", lambda features, _: agreed.append(features))
     driver = Driver(device)
     driver.set(Reg.STATUS, 3 | DRIVER_OK)
     assert driver.get(Reg.STATUS) == 3
