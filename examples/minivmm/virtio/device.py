@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from minivmm.virtio.vhost import Vhost
 
 KIB = 1 << 10
+#: Seconds of work at once, at most: a reset and the program's end come in between, interrupts too.
+_TURN = 0.1
 
 
 class LiveQueue(NamedTuple):
@@ -76,9 +79,12 @@ class Device(ABC):
 def serve_each(queue: Queue, work: Callable[..., int]) -> bool:
     """The usual ``serve()``: ``work`` does one chain and returns how many bytes it has written."""
     queue.want_no_notice()
+    end = time.monotonic() + _TURN
     for _ in range(queue.size):
         chain = queue.pop()
         if chain is None:
             return queue.want_notice()
         queue.push(chain, work(chain))
+        if time.monotonic() > end:
+            break
     return True

@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which thread serves which virtio device of the minimal VMM."""
+"""Which thread serves which virtio device of the minimal VMM, and how long at once."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from minivmm import options
 from minivmm.endings import Ending, Outcome
-from minivmm.events import EventLoop
+from minivmm.events import EventLoop, LoopThread
 from minivmm.terminal import Terminal
 from minivmm.virtio.attach import Slots
+from minivmm.virtio.blk import Blk
 from minivmm.virtio.console import TRANSMIT
 from minivmm.virtio.device import Device
+from minivmm.virtio.disk import Disk
 from minivmm.virtio.wanted import Backends, attach_all
 
 from pykvm import EventFd
-from tests.unit.vmm.driver import WRITE, Driver
+from tests.unit.vmm.driver import NEXT, WRITE, Driver
 from tests.unit.vmm.test_terminal import soon
 
 
@@ -74,3 +79,35 @@ def test_a_console_that_nobody_reads_holds_no_other_device_up() -> None:
         outcome.end(Ending.QUIT)
         main.join()
     assert served
+
+
+def test_a_slow_disk_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full queue of requests, each of which takes its time."""
+    (tmp_path / "disk").write_bytes(bytes(512))
+    served = [0]
+
+    def slow(*_: object) -> int:
+        served[0] += 1
+        time.sleep(0.1)
+        return 512
+
+    with Disk(tmp_path / "disk") as disk:
+        driver = Driver(Blk(disk), size=256)
+        driver.set_up()
+        monkeypatch.setattr(os, "preadv", slow)
+        parts = (*driver.buffer(16), NEXT), (*driver.buffer(512), WRITE | NEXT)
+        for number, part in enumerate([*parts, (*driver.buffer(1), WRITE)]):
+            driver.describe(driver.rings(0)[0], number, *part, number + 1)
+        for _ in range(256):
+            driver.offer(0, 0)
+        with EventFd() as bell:
+            thread = LoopThread("disk", lambda _: None)
+            driver.transport.device.poke = lambda _: bell.signal()
+            thread.loop.watch(bell, partial(driver.transport.notified, 0))
+            thread.start()
+            bell.signal()
+            assert soon(lambda: driver.line.signals > 0)
+            thread.close()
+    assert served[0] < 100
