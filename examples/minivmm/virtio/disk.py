@@ -30,8 +30,7 @@ class Disk:
         self._unheard: OSError | None = None
         self.read_only = read_only
         mode = os.fstat(self._fd).st_mode
-        self._is_file = stat.S_ISREG(mode)
-        if not self._is_file and not stat.S_ISBLK(mode):
+        if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
             os.close(self._fd)
             raise BadInput(f"disk {path}: neither a file nor a block device")
         size = os.lseek(self._fd, 0, os.SEEK_END)
@@ -87,9 +86,9 @@ class Disk:
             self._unheard = failure
 
     def clear(self, sector: int, count: int, *, hole: bool) -> None:
-        """Zeros; with ``hole``, a file need not keep them in blocks of its own."""
+        """Zeros; with ``hole``, what is behind the disk need not keep them in blocks of its own."""
         how = _KEEP_SIZE | (_PUNCH_HOLE if hole else _ZERO_RANGE)
-        if self._is_file and _fallocate(self._fd, how, sector * SECTOR, count * SECTOR):
+        if _fallocate(self._fd, how, sector * SECTOR, count * SECTOR):
             return
         end = (sector + count) * SECTOR
         zeros = bytes(min(1 << 20, count * SECTOR))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -281,9 +282,15 @@ def test_zeros_that_find_no_room_are_an_error(
     assert path.read_bytes()[8 * 512 + 100] == 8
 
 
+@pytest.mark.parametrize("what", ["file", "block device"])
 @pytest.mark.parametrize("flags", [0, 1])
-def test_zeros_keep_their_room_unless_the_guest_gives_it_up(tmp_path: Path, flags: int) -> None:
+def test_zeros_keep_their_room_unless_the_guest_gives_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, what: str
+) -> None:
     path = tmp_path / "large"
+    if what == "block device":  # of which fallocate() frees blocks just so
+        monkeypatch.setattr(stat, "S_ISREG", lambda _: False)
+        monkeypatch.setattr(stat, "S_ISBLK", lambda _: True)
     path.write_bytes(b"x" * (1 << 20))
     with Disk(path) as disk:
         driver = Driver(Blk(disk), size=32)
