@@ -42,8 +42,13 @@ class Vhost:
         except OSError as failure:
             raise BadInput(f"{node}: {failure.strerror}") from None
         self._ram = ram
-        self.features: int = struct.unpack("Q", fcntl.ioctl(self._fd, _GET_FEATURES, bytes(8)))[0]
-        self._do(_SET_OWNER)
+        try:
+            told = fcntl.ioctl(self._fd, _GET_FEATURES, bytes(8))
+            self._do(_SET_OWNER)
+        except OSError as failure:
+            os.close(self._fd)
+            raise BadInput(f"{node}: {failure.strerror}") from None
+        self.features: int = struct.unpack("Q", told)[0]
         self._backends: list[int] = []
 
     def _do(self, request: int, data: bytes = b"") -> None:

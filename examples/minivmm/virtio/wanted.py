@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minivmm.endings import Outcome
+from minivmm.endings import BadInput, Outcome
 from minivmm.events import EventLoop, LoopThread
 from minivmm.ram import Ram
 from minivmm.terminal import Terminal
@@ -69,8 +69,13 @@ def attach_all(
         from minivmm.virtio.vsock import Vsock
     for tap, mac in zip(backends.taps, backends.macs, strict=True):
         its_loop, start = new_loop(tap.name)
-        kernel_serves = given.vhost == "on" or (given.vhost is None and _VHOST_NET.exists())
-        vhost = Vhost(str(_VHOST_NET), ram) if kernel_serves else None
+        vhost = None
+        try:
+            if given.vhost != "off":
+                vhost = Vhost(str(_VHOST_NET), ram)
+        except BadInput:  # a module that is not there, a node that this user may not open
+            if given.vhost == "on":
+                raise
         slots.attach(tap.name, Net(tap, mac, its_loop, vhost), its_loop)
         start()
     if given.vsock:

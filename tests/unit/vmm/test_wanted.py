@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import pytest
 from minivmm import options
-from minivmm.endings import Ending, Outcome
+from minivmm.endings import BadInput, Ending, Outcome
 from minivmm.events import EventLoop, LoopThread
 from minivmm.terminal import Terminal
+from minivmm.virtio import wanted
 from minivmm.virtio.attach import Slots
 from minivmm.virtio.blk import Blk
 from minivmm.virtio.console import TRANSMIT
@@ -26,6 +27,7 @@ from minivmm.virtio.wanted import Backends, attach_all
 
 from pykvm import EventFd
 from tests.unit.vmm.driver import NEXT, WRITE, Driver
+from tests.unit.vmm.fakes import FakeTap
 from tests.unit.vmm.test_terminal import soon
 
 
@@ -79,6 +81,29 @@ def test_a_console_that_nobody_reads_holds_no_other_device_up() -> None:
         outcome.end(Ending.QUIT)
         main.join()
     assert served
+
+
+@pytest.mark.parametrize("node", ["missing", "folder", "file"])
+def test_packets_go_by_python_where_the_kernel_cannot_move_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(wanted, "_VHOST_NET", tmp_path / node)
+    tap = FakeTap()
+    backends = cast("Backends", SimpleNamespace(disks=[], taps=[tap], macs=[bytes(6)]))
+    ram: Any = None
+    for how in ([], ["--vhost", "off"], ["--vhost", "on"]):
+        given = options.parse(["kernel", "--tap", "fake", *how])
+        with ExitStack() as undo:
+            loop = EventLoop()
+            undo.callback(loop.close)
+            places = Places(undo)
+            if how[1:] == ["on"]:
+                undo.enter_context(pytest.raises(BadInput, match=node))
+            attach_all(given, backends, cast("Slots", places), ram, loop, Outcome(), undo)
+            assert places.drivers["fake"].transport.device.vhost is None
+    tap.close()
 
 
 def test_a_slow_disk_does_not_hold_up_the_end(
