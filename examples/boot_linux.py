@@ -52,12 +52,14 @@ def main(given: argparse.Namespace | None = None) -> int:
             while True:
                 outcome = live(given, backends, signals)
                 notes += outcome.notes
+                if outcome.ending is Ending.CRASH:  # told even where a disk has the last word
+                    notes.append(outcome.why)
                 if outcome.ending is not Ending.RESET or given.no_reboot:
                     break
     except (BadInput, KvmError) as refusal:
         outcome = Outcome()
         outcome.end(Ending.BAD_INPUT, str(refusal))
-    if outcome.ending in (Ending.BAD_INPUT, Ending.CRASH):
+    if outcome.ending is Ending.BAD_INPUT:
         tell([outcome.why])
     assert outcome.ending is not None
     return outcome.ending.value

@@ -25,7 +25,8 @@ _STATUSES = """\
 exit status:
   0    the guest switched itself off
   1    the guest crashed: it did what neither KVM nor any device here can serve
-  2    something given here cannot work; stderr says what, in one line
+  2    something given here cannot work, or a disk took no flush at the end; stderr says what,
+       in one line
   3    the guest asked for a reset, and --no-reboot was given
   4    Ctrl-A x
   129, 130, 143  SIGHUP, SIGINT, SIGTERM; disks are flushed

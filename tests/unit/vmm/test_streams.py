@@ -106,3 +106,27 @@ def test_statistics_that_nobody_reads_change_no_status(tmp_path: Path) -> None:
     )  # fmt: skip
     os.close(near)
     assert done.returncode == 0
+
+
+CRASHED = """
+import errno
+def fdatasync(fd): raise OSError(errno.EIO, os.strerror(errno.EIO))
+os.fdatasync = fdatasync
+def live(given, backends, signals):
+    outcome = Outcome()
+    outcome.end(Ending.CRASH, "vCPU 0 at pc 0x0")
+    return outcome
+boot_linux.live = live"""
+
+
+def test_a_disk_that_takes_no_flush_is_told_beside_how_it_ended(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(bytes(4096))
+    code = PRINTING.format(folder=str(PROGRAM.parent), more=CRASHED)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "kernel", "--disk", "disk"], cwd=tmp_path,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    crash, disk = done.stderr.splitlines()
+    assert crash == "boot_linux: vCPU 0 at pc 0x0"
+    assert disk.startswith("boot_linux: disk disk: Input/output error")
