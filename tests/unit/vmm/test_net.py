@@ -77,6 +77,16 @@ def test_packets_wait_for_buffers_and_buffers_for_packets(driver: Driver, tap: F
     assert driver.peek(used + 4 + 8, "<II") == (1, HEADER + 4)
 
 
+@pytest.mark.parametrize("room", [[10, 90], [4, 7, 89], [11, 0, 1, 88]])
+def test_the_guest_may_cut_the_header_of_what_it_receives(
+    driver: Driver, tap: FakeTap, room: list[int]
+) -> None:
+    tap.wire.send(bytes(10) + b"\xff\xff" + b"packet")
+    written, parts = driver.request(RECEIVE, [], room)
+    assert written == HEADER + 6
+    assert b"".join(parts)[:written] == bytes(10) + b"\1\0packet"
+
+
 def test_a_packet_that_nobody_can_take_is_lost_and_nothing_else(
     driver: Driver, tap: FakeTap
 ) -> None:
