@@ -168,6 +168,7 @@ def live(given: argparse.Namespace, backends: Backends, signals: Signals) -> Out
             if given.stats == "live":
                 stats.show_live()
         undo.callback(cpus.stop)
+        undo.callback(terminal.let_go)  # first of all, also after a failure here
         cpus.start(placed.entry, placed.tree, bus, loop, outcome)
         loop.run()
 

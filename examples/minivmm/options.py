@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -179,10 +178,13 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         raise BadInput(f"--memory: {options.memory} bytes; give a multiple of 2 MiB, up to 1 TiB")
     if options.vsock is not None and not 3 <= options.vsock < 2**32 - 1:
         raise BadInput(f"--vsock {options.vsock}: a guest's address is 3 or more")
-    if options.stats in ("end", "live") and find_spec("rich") is None:
-        raise BadInput(
-            f"--stats {options.stats} shows tables by the package rich, which is missing"
-        )
+    if options.stats in ("end", "live"):
+        from importlib.util import find_spec  # not loaded for guests that nobody counts
+
+        if find_spec("rich") is None:
+            raise BadInput(
+                f"--stats {options.stats} shows tables by the package rich, which is missing"
+            )
     addresses = [wanted.address for wanted in options.device]
     for address in set(addresses):
         if addresses.count(address) > 1:
