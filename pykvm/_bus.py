@@ -111,7 +111,9 @@ class CoalescedQueue:
                 self._intake.move(left)
             fetch(self._intake)
             self._intake.move(left)
-            while left:
+            while True:
+                if not left:  # asked here: where a loop jumps back, a signal's handler may empty it
+                    break
                 slot, _, offset, size, value = store = left[0]
                 handler = handlers[slot] if slot >= 0 else None
                 del left[0]  # from here to the handler there is no call, as in Intake
@@ -184,7 +186,9 @@ class RingQueue:
         left = self._left
         with self._turn:
             self._fetch()
-            while left:
+            while True:
+                if not left:  # as in CoalescedQueue
+                    break
                 store = left[0]
                 del left[0]  # from here to the handler there is no call, as in Intake
                 handler(*store)

@@ -33,7 +33,7 @@ class Stepped:
 
     def _run(self) -> None:
         try:
-            with _watched(self._codes, self._step):
+            with watched(self._codes, self._step):
                 self._body()
         finally:
             self._gate.arrive()
@@ -60,7 +60,7 @@ if sys.version_info >= (3, 12):
             step()
 
     @contextmanager
-    def _watched(codes: Collection[CodeType], step: Callable[[], None]) -> Iterator[None]:
+    def watched(codes: Collection[CodeType], step: Callable[[], None]) -> Iterator[None]:
         """Calls ``step`` before each bytecode of these in this thread."""
         monitoring = sys.monitoring
         event = monitoring.events.INSTRUCTION
@@ -84,7 +84,7 @@ if sys.version_info >= (3, 12):
 else:
 
     @contextmanager
-    def _watched(codes: Collection[CodeType], step: Callable[[], None]) -> Iterator[None]:
+    def watched(codes: Collection[CodeType], step: Callable[[], None]) -> Iterator[None]:
         """Calls ``step`` before each bytecode of these in this thread."""
 
         def trace(frame: FrameType, event: str, _: Any) -> Any:
