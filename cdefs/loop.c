@@ -13,23 +13,11 @@
 
 #define LINE_CHANGED 1 /* beside KVM_RUN's own results, which are 0 or -errno */
 
-/* Size and value of the exit's access. */
-static struct pykvm_access access_of(struct kvm_run *run)
-{
-	struct pykvm_access access = { .size = run->mmio.len };
-
-	if (run->mmio.is_write)
-		memcpy(&access.value, run->mmio.data, sizeof(access.value));
-	if (access.size < 8)
-		access.value &= (UINT64_C(1) << 8 * access.size) - 1;
-	return access;
-}
-
 /*
  * KVM_RUN, until something is not served here: its result, and for an access what to answer. Lines
  * of the timers that change with an access that was served are told as any change is.
  */
-static int run_and_serve(struct pykvm_vcpu *vcpu, struct kvm_run *run, uint64_t lines, int *slot)
+static int run_and_serve(struct pykvm_vcpu *vcpu, struct kvm_run *run, int *slot)
 {
 	const struct pykvm_table *table;
 	struct pykvm_access access;
@@ -53,7 +41,7 @@ static int run_and_serve(struct pykvm_vcpu *vcpu, struct kvm_run *run, uint64_t 
 		}
 		if (!run->mmio.is_write)
 			memcpy(run->mmio.data, &access.value, sizeof(access.value));
-		if (device_lines(run) != lines)
+		if (lines_changed(vcpu))
 			return LINE_CHANGED;
 	}
 }
@@ -97,7 +85,7 @@ static int refusal(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 }
 
 /* What KVM_RUN came back with that is no exit of its own accord. */
-static int interrupted(struct pykvm_vcpu *vcpu, struct kvm_run *run, int result, uint64_t lines)
+static int interrupted(struct pykvm_vcpu *vcpu, struct kvm_run *run, int result)
 {
 	pthread_mutex_lock(&vcpu->lock);
 	if (result == LINE_CHANGED) {
@@ -106,7 +94,7 @@ static int interrupted(struct pykvm_vcpu *vcpu, struct kvm_run *run, int result,
 		take_kick(vcpu);
 		result = PYKVM_EXITS - PYKVM_INTERRUPTED;
 	} else if (result == -EINTR) {
-		if (run->exit_reason == KVM_EXIT_INTR && device_lines(run) != lines)
+		if (run->exit_reason == KVM_EXIT_INTR && lines_changed(vcpu))
 			result = PYKVM_EXITS - KVM_EXIT_INTR;
 		else if (signal_stays(vcpu))
 			result = PYKVM_EXITS - PYKVM_SIGNAL;
@@ -138,6 +126,8 @@ static int told(struct pykvm_vcpu *vcpu, struct pykvm_thread *self, int answer)
 		vcpu->owed = answer;
 		answer = PYKVM_DRAIN;
 		held = 1;
+	} else if (is_of_guest(answer) && !held) {
+		deliver(vcpu);
 	}
 	vcpu->last = answer;
 	__atomic_store_n(&vcpu->held, held ? self->tid : 0, __ATOMIC_RELEASE);
@@ -171,7 +161,6 @@ static int exit_reason(struct pykvm_vcpu *vcpu, struct kvm_run *run)
 static int enter_guest(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 {
 	struct kvm_run *run = vcpu->run;
-	uint64_t lines = device_lines(run);
 	int slot, answer;
 
 	before_run(run);
@@ -187,10 +176,10 @@ static int enter_guest(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 		start_tick(vcpu->signal);
 	}
 
-	answer = run_and_serve(vcpu, run, lines, &slot);
+	answer = run_and_serve(vcpu, run, &slot);
 
 	if (answer) {
-		answer = interrupted(vcpu, run, answer, lines);
+		answer = interrupted(vcpu, run, answer);
 	} else {
 		answer = slot;
 		if (run->exit_reason == KVM_EXIT_MMIO && !run->mmio.is_write)
@@ -204,8 +193,14 @@ static int enter_guest(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 
 static int run_held(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 {
+	int answer = PYKVM_EXITS - KVM_EXIT_INTR;
+
+	if (lines_changed(vcpu)) /* with an access that Python has served */
+		vcpu->load = 0;
+	else
+		answer = enter_guest(vcpu, self);
 	/* told() comes last: from there on the vCPU may be another thread's. */
-	return told(vcpu, self, enter_guest(vcpu, self));
+	return told(vcpu, self, answer);
 }
 
 /* Runs the guest. */
@@ -250,8 +245,10 @@ API int vcpu_owed(struct pykvm_vcpu *vcpu)
 
 	vcpu->last = answer;
 	vcpu->owed = PYKVM_NOTHING;
-	if (!has_handler(answer))
+	if (!has_handler(answer)) {
+		deliver(vcpu);
 		__atomic_store_n(&vcpu->held, 0, __ATOMIC_RELEASE);
+	}
 	return answer;
 }
 

@@ -22,6 +22,7 @@ struct pykvm_vcpu {
 	uint64_t blocked;
 	unsigned long forks;
 	uint32_t load; /* bytes of the guest's load that waits for its value, or 0 */
+	uint64_t lines; /* what device_lines() were with the last exit that Python was given */
 	int owed; /* an answer that Python could not take in, which the next run begins with, or NOTHING */
 	int last; /* the last answer */
 	struct pykvm_bus *bus;
@@ -60,6 +61,18 @@ static int vcpu_lock(struct pykvm_vcpu *vcpu)
 static void take_exit(struct pykvm_vcpu *vcpu, struct kvm_run *run)
 {
 	memcpy(&vcpu->exit, run, offsetof(struct kvm_run, kvm_valid_regs));
+}
+
+/* Size and value of the exit's access. */
+static struct pykvm_access access_of(struct kvm_run *run)
+{
+	struct pykvm_access access = { .size = run->mmio.len };
+
+	if (run->mmio.is_write)
+		memcpy(&access.value, run->mmio.data, sizeof(access.value));
+	if (access.size < 8)
+		access.value &= (UINT64_C(1) << 8 * access.size) - 1;
+	return access;
 }
 
 static void expect_reply(struct pykvm_vcpu *vcpu, struct kvm_run *run)
@@ -106,6 +119,19 @@ static uint64_t device_lines(struct kvm_run *run)
 #else
 	return 0; /* other registers lie there */
 #endif
+}
+
+/* Whether they are not what Python knows of them. KVM tells of each change with one exit only. */
+static int lines_changed(struct pykvm_vcpu *vcpu)
+{
+	return device_lines(vcpu->run) != vcpu->lines;
+}
+
+/* An exit is Python's now, and with it what it can see of the lines; its vCPU may be closed. */
+static void deliver(struct pykvm_vcpu *vcpu)
+{
+	if (vcpu->run)
+		vcpu->lines = device_lines(vcpu->run);
 }
 
 /*

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from guests import arguments, words
+from guests import arguments, layout, words
 from tally import wait_for
 from tinyvm import vgic_frames
 
@@ -121,3 +121,30 @@ def test_without_a_gic_a_timer_s_line_comes_to_the_program(
         assert exits[-1] == Interrupted(by="line"), "it has fallen"
         exits.append(vcpu.run())
     assert vcpu.device_irq_level == DeviceIrqLevel(0)
+
+
+@pytest.mark.covers("cap ARM_USER_IRQ")
+@pytest.mark.parametrize("in_python", [False, True], ids=["in C", "in Python"])
+def test_so_does_a_change_that_comes_with_an_access_that_is_served(
+    tiny: Tiny, in_python: bool
+) -> None:
+    """KVM tells of it with that exit, and never again."""
+    machine = loaded(
+        tiny, words.msr(CNTV_CVAL, 0), words.msr(CNTV_CTL, 1), words.ISB, words.SPIN,
+        words.msr(CNTV_CTL, 31), words.ISB, words.str_w(1, 2), x=(0, 1, layout.ECHO_GPA),
+    )  # fmt: skip
+    vcpu = machine.vcpus[0]
+    stores: list[int] = []
+    if in_python:
+        machine.vm.mmio_handler(
+            layout.ECHO_GPA, 4, write=lambda offset, size, value: stores.append(value)
+        )
+    else:
+        machine.vm.mmio_ignore(layout.ECHO_GPA, 4)
+    assert vcpu.run() == Interrupted(by="line")
+    vcpu.set_one_reg("pc", CODE_GPA + 16)
+    assert vcpu.run() == Interrupted(by="line"), "it has fallen"
+    assert vcpu.device_irq_level == DeviceIrqLevel(0)
+    while not isinstance(vcpu.run(), SystemEvent):
+        assert vcpu.device_irq_level == DeviceIrqLevel(0)
+    assert stores == [1] * in_python
