@@ -15,7 +15,7 @@ from pykvm._descriptor import Closing, Descriptor, check_int
 from pykvm._native import lib
 from pykvm._vmcore import Children, VmCore
 from pykvm.caps import Cap
-from pykvm.errors import failure
+from pykvm.errors import KvmError, failure
 from pykvm.exits import MmioWrite
 
 __all__ = ["CoalescedMmio", "VcpuCoalescedMmio", "VmCoalescedMmio"]
@@ -38,11 +38,18 @@ class CoalescedMmio(Closing):
         self._vm = weakref.ref(vm)
         self.gpa = gpa
         self.size = size
-        core.call(
-            lib.register_coalesced_mmio, "KVM_REGISTER_COALESCED_MMIO", gpa, size,
-            gpa=gpa, size=size,
-        )  # fmt: skip
         self._core = core
+        try:
+            core.call(
+                lib.register_coalesced_mmio, "KVM_REGISTER_COALESCED_MMIO", gpa, size,
+                gpa=gpa, size=size,
+            )  # fmt: skip
+        except (KvmError, ValueError):
+            self._core = None  # refused
+            raise
+        except BaseException:
+            self.close()  # a signal's handler raised: KVM may have it
+            raise
 
     @property
     def closed(self) -> bool:
@@ -74,6 +81,11 @@ class CoalescedMmio(Closing):
             lib.unregister_coalesced_mmio, "KVM_UNREGISTER_COALESCED_MMIO", self.gpa, self.size,
             gpa=self.gpa, size=self.size,
         )  # fmt: skip
+
+    # Bound here because at the interpreter's end the module's names may be gone.
+    def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:
+        with _suppress(Exception):  # half made, perhaps, and nobody is left to be told
+            self.close()
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""

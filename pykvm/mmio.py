@@ -117,6 +117,11 @@ class MmioRange(Closing):
     def _let_go(self, core: VmCore) -> None:
         """Gives up what else the bus has of it."""
 
+    # Bound here because at the interpreter's end the module's names may be gone.
+    def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:
+        with _suppress(Exception):  # half made, perhaps, and nobody is left to be told
+            self.close()
+
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
         return f"<{type(self).__name__}{state} gpa {self.gpa:#x} size {self.size:#x}>"
@@ -199,8 +204,9 @@ class MmioRing(MmioRange):
         handlers = dict(loads)
         if queue.handler is not None:
             handlers |= dict.fromkeys(range(4, 8), queue.handler)
-            core.bus.queues.append(queue)
         try:
+            if queue.handler is not None:
+                core.bus.queues.append(queue)
             super().__init__(vm, core, gpa, size, lib.PYKVM_RANGE_RING, handlers, queue.state)
         except BaseException:
             self._let_go(core)

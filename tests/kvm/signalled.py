@@ -9,10 +9,13 @@ from __future__ import annotations
 import dis
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from functools import cache
 from types import CodeType, FrameType
 
 from tests.kvm.steps import watched
+
+_LOOKING = {"CALL", "CALL_KW", "CALL_FUNCTION_EX", "RESUME"}
 
 
 class Hit(Exception):
@@ -49,7 +52,7 @@ class _Looks:
         before = self._before.get(id(frame), -1)
         self._before[id(frame)] = place
         name = names.get(before, "RESUME")
-        if name.startswith(("CALL", "BEFORE_WITH", "RESUME")) or place < before:
+        if name in _LOOKING or place < before:
             self.seen += 1
             if self.seen == self.place:
                 self.handler()
@@ -59,17 +62,20 @@ def everywhere(
     body: Callable[[], object],
     handler: Callable[[], object],
     *functions: Callable[..., object],
+    check: Callable[[], object] = lambda: None,
     most: int = 1000,
 ) -> int:
     """Calls ``body`` again and again, each time with the handler at the next place.
 
-    Returns at how many places that was: all, or the first ``most``.
+    What the handler raises ends ``body``; then ``check`` is called. Returns at how many places that
+    was: all, or the first ``most``.
     """
     codes = {function.__code__ for function in functions}
     for place in range(1, most + 1):
         looks = _Looks(codes, handler, place)
-        with watched(codes, looks.step):
+        with suppress(Hit), watched(codes, looks.step):
             body()
+        check()
         if looks.seen < place:
             return place - 1
     return most

@@ -7,12 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from pykvm import Interrupted
+from pykvm import VM, CoalescedMmio, Interrupted, MmioRange, MmioRing, MmioWrite
 from pykvm._bus import CoalescedQueue, Intake, RingQueue
-from tests.kvm.machines import DOORBELL_GPA, KNOCK, Machine
-from tests.kvm.signalled import everywhere
+from pykvm._vmcore import Children
+from pykvm.coalesced import VmCoalescedMmio
+from pykvm.vmmmio import VmMmio
+from tests.kvm.machines import DOORBELL_GPA, KNOCK, VALUE, Machine
+from tests.kvm.signalled import everywhere, hit
 
 Make = Callable[..., Machine]
+KNOCKED = MmioWrite(DOORBELL_GPA, bytes([VALUE]))
 
 
 @pytest.mark.parametrize("kernels", [False, True], ids=["own ring", "KVM's ring"])
@@ -41,3 +45,42 @@ def test_a_ring_that_is_emptied_while_it_is_emptied(machine: Make, kernels: bool
 
     functions = RingQueue.deliver, RingQueue._fetch, CoalescedQueue.deliver, Intake.move
     assert everywhere(run, deliver, *functions, most=30) > 10
+
+
+RANGES: dict[str, Callable[[VM], MmioRange]] = {
+    "handler": lambda vm: vm.mmio_handler(DOORBELL_GPA, 1, write=print),
+    "latch": lambda vm: vm.mmio_latch(DOORBELL_GPA, 1),
+    "ring": lambda vm: vm.mmio_ring(DOORBELL_GPA, 1, print),
+}
+
+
+@pytest.mark.parametrize("made", RANGES.values(), ids=RANGES)
+def test_a_range_whose_making_is_interrupted_is_held_or_gone(
+    vm: VM, made: Callable[[VM], MmioRange]
+) -> None:
+    def check() -> None:
+        for child in vm._children.newest_first():
+            child.close()
+        assert vm._core.bus.queues == []
+        assert not any(vm._core.bus.stores)
+        vm.mmio_ignore(DOORBELL_GPA, 1).close()
+
+    functions = VmMmio._add, VmMmio.mmio_ring, MmioRange.__init__, MmioRing.__init__, Children.hold
+    assert everywhere(lambda: made(vm), hit, *functions, check=check) > 10
+
+
+def test_so_is_a_range_of_stores_that_wait(machine: Make) -> None:
+    made = machine(KNOCK)
+
+    def make() -> None:
+        made.vm.register_coalesced_mmio(DOORBELL_GPA, 1)
+
+    def check() -> None:
+        for child in made.vm._children.newest_first():
+            if child is not made.vcpu and child is not made.slot:
+                child.close()
+        assert made.vcpu.run() == KNOCKED
+        assert made.vcpu.drain_coalesced_mmio() == []
+
+    functions = VmCoalescedMmio.register_coalesced_mmio, CoalescedMmio.__init__, Children.hold
+    assert everywhere(make, hit, *functions, check=check) > 10
