@@ -126,9 +126,10 @@ class VmCoalescedMmio:
                 gpa + size <= other.gpa or other.gpa + other.size <= gpa
             ):
                 raise ValueError(f"gpa {gpa:#x} with size {size:#x} overlaps {other!r}")
+        # First: a store that waits comes before any exit after it, also while we are here.
+        lib.bus_watch_coalesced(self._core.bus.table, ring_offset(self._core))
         made = CoalescedMmio(self, self._core, gpa, size)
         self._children.hold(made)
-        lib.bus_watch_coalesced(self._core.bus.table, ring_offset(self._core))
         return made
 
 

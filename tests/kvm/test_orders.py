@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pykvm import VM, ClosedError, Irqfd, Kvm, Vcpu
+from pykvm import VM, ClosedError, CoalescedMmio, Irqfd, Kvm, MmioWrite, Vcpu
 from pykvm._descriptor import Descriptor
+from pykvm.coalesced import VmCoalescedMmio
 from pykvm.irqfd import _bound, _forget
 from pykvm.mmio import MmioRing
 from pykvm.routing import RoutingShadow, SpiRoute
-from tests.kvm.machines import DOORBELL_GPA, SPIN, Machine
+from tests.kvm.machines import DOORBELL_GPA, SECOND_GPA, SPIN, STORE, VALUE, Machine
 from tests.kvm.steps import Stepped
 from tests.kvm.threads import Worker
 
@@ -160,3 +161,21 @@ def test_a_dead_claim_on_an_eventfd_is_removed_once() -> None:
             others[0].let_go_on()
     finally:
         _bound.pop(identity, None)
+
+
+def test_a_guest_that_runs_while_its_stores_begin_to_wait(machine: Make) -> None:
+    """No exit comes before a store that the guest made earlier."""
+    made: Machine
+    stores: list[int] = []
+
+    def prepare() -> Callable[[], object]:
+        nonlocal made
+        made = machine(STORE)
+        made.vm.mmio_handler(DOORBELL_GPA, 1, write=lambda *store: stores.append(store[2]))
+        return lambda: made.vm.register_coalesced_mmio(DOORBELL_GPA, 1)
+
+    functions = VmCoalescedMmio.register_coalesced_mmio, CoalescedMmio.__init__
+    for _ in _stops(prepare, *functions, check=lambda: made.close()):
+        assert made.vcpu.run() == MmioWrite(SECOND_GPA, bytes([VALUE]))
+        assert stores == [VALUE]
+        stores.clear()
