@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
+from pykvm.errors import ClosedError, KvmError
 from pykvm.irqfd import Irqfd
 
 __all__ = ["LevelLine"]
@@ -87,18 +89,21 @@ class LevelLine:
 
         Returns: how many ends there were since the last call; 0 if none. Never blocks.
         """
+        ends = 0
         with self._lock:
             try:
                 ends = self._resample.read()
+                if ends:
+                    self._up = False
+                    self.update()
             except BaseException:
                 # A handler raised, perhaps with the notice in its hands: one raise too many rather
-                # than none for ever.
+                # than none for ever. Whoever listens hears of it again.
                 self._up = False
+                with contextlib.suppress(ClosedError, KvmError):
+                    self._resample.signal(ends or 1)
                 raise
-            if ends:
-                self._up = False
-                self._ends += ends
-                self.update()
+            self._ends += ends
         return ends
 
     def fileno(self) -> int:

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from pykvm import VM, CoalescedMmio, Interrupted, MmioRange, MmioRing, MmioWrite
+from pykvm import (
+    VM,
+    CoalescedMmio,
+    EventFd,
+    Interrupted,
+    Irqfd,
+    LevelLine,
+    MmioRange,
+    MmioRing,
+    MmioWrite,
+)
 from pykvm._bus import CoalescedQueue, Intake, RingQueue
 from pykvm._vmcore import Children
 from pykvm.coalesced import VmCoalescedMmio
@@ -84,3 +94,26 @@ def test_so_is_a_range_of_stores_that_wait(machine: Make) -> None:
 
     functions = VmCoalescedMmio.register_coalesced_mmio, CoalescedMmio.__init__, Children.hold
     assert everywhere(make, hit, *functions, check=check) > 10
+
+
+def test_a_level_line_is_raised_after_an_end_whoever_is_interrupted(wired: VM) -> None:
+    """At the latest by whoever is woken next."""
+    irqfd = wired.irqfd(gsi=8, resample=True)
+    line = LevelLine(irqfd, lambda: True)
+    told = irqfd.resample
+    assert told
+
+    def end() -> None:
+        line.update()
+        told.signal()
+        line.ended()
+
+    def check() -> None:
+        if told.poll(0):
+            line.ended()
+        assert line.up
+        assert not told.poll(0)
+
+    line.update()
+    functions = LevelLine.ended, LevelLine.update, EventFd.read, Irqfd.inject
+    assert everywhere(end, hit, *functions, check=check) > 5
