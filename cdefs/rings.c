@@ -44,27 +44,28 @@ static int dirty_ring_lock(struct pykvm_dirty_ring *ring)
 }
 
 /*
- * Takes up to `room` entries, oldest first, and returns how many. It ends at the first that has nothing
- * new: after a whole round that is one taken earlier, which stays RESET until the kernel has reset it.
+ * Takes up to `room` entries, oldest first; `n` says how many, as in ring_take(). It ends at the first
+ * that has nothing new: after a whole round that is one taken earlier, which stays RESET until the
+ * kernel has reset it.
  */
-API int dirty_ring_harvest(struct pykvm_dirty_ring *ring, struct kvm_dirty_gfn *taken, uint32_t room)
+API int dirty_ring_harvest(struct pykvm_dirty_ring *ring, struct kvm_dirty_gfn *taken, uint32_t room,
+			   uint32_t *n)
 {
-	uint32_t n;
 	int result = dirty_ring_lock(ring);
 
 	if (result)
 		return result;
-	for (n = 0; n < room; n++) {
+	for (*n = 0; *n < room; ++*n) {
 		struct kvm_dirty_gfn *entry = &ring->entries[ring->next & (ring->count - 1)];
 
 		if (__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) != KVM_DIRTY_GFN_F_DIRTY)
 			break;
-		taken[n] = *entry;
+		taken[*n] = *entry;
 		__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
 		ring->next++;
 	}
 	pthread_mutex_unlock(&ring->lock);
-	return (int)n;
+	return (int)*n;
 }
 
 /* Forgets the mapping, so that the caller may release it. Again is harmless. */

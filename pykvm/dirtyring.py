@@ -6,8 +6,11 @@ from __future__ import annotations
 import errno
 import mmap
 import struct
+import threading
+from collections import deque
 from typing import NamedTuple
 
+from pykvm._bus import Intake
 from pykvm._descriptor import Descriptor
 from pykvm._mapping import unmap
 from pykvm._native import ffi, lib
@@ -37,7 +40,7 @@ class DirtyPage(NamedTuple):
 class DirtyRing:
     """One vCPU's ring: its mapping, and where the next entry is taken."""
 
-    __slots__ = ("_count", "_hold", "_map", "_ring", "_vcpu_id")
+    __slots__ = ("_count", "_hold", "_intake", "_left", "_map", "_ring", "_turn", "_vcpu_id")
 
     def __init__(self, fd: int, size: int, vcpu_id: int) -> None:
         with naming("mmap dirty ring", vcpu_id=vcpu_id, size=size):
@@ -52,21 +55,36 @@ class DirtyRing:
         self._vcpu_id = vcpu_id
         self._ring = ffi.new("struct pykvm_dirty_ring *")
         lib.dirty_ring_open(self._ring, self._hold, self._count)
+        self._intake = Intake("kvm_dirty_gfn", min(self._count, _BATCH), _ENTRY)
+        #: What was taken out, and nobody has been given.
+        self._left: deque[tuple[int, int]] = deque()
+        self._turn = threading.RLock()
 
     def harvest(self) -> list[DirtyPage]:
-        taken = ffi.new("struct kvm_dirty_gfn[]", min(self._count, _BATCH))
-        pages: list[DirtyPage] = []
+        taken: deque[tuple[int, int]] = deque()
+        try:
+            with self._turn:
+                self._fetch()
+                taken, self._left = self._left, taken
+            return list(map(DirtyPage._make, taken))
+        except BaseException:  # of a signal's handler: nobody has got them
+            with self._turn:
+                self._left = taken + self._left
+            raise
+
+    def _fetch(self) -> None:
+        intake = self._intake
+        if intake.n[0]:  # a signal's handler ended the last attempt
+            intake.move(self._left)
         # At most one round: a guest that dirties on while others reset would keep us here.
-        while len(pages) < self._count:
-            n = lib.dirty_ring_harvest(self._ring, taken, len(taken))
+        while len(self._left) < self._count:
+            n = lib.dirty_ring_harvest(self._ring, intake.taken, intake.room, intake.n)
             if n < 0:
                 what = f"Vcpu {self._vcpu_id}"
                 raise failure(n, "harvest dirty ring", what, 0, vcpu_id=self._vcpu_id)
-            entries = _ENTRY.iter_unpack(ffi.buffer(taken)[: n * _ENTRY.size])
-            pages.extend(map(DirtyPage._make, entries))
-            if n < len(taken):
+            intake.move(self._left)
+            if n < intake.room:
                 break
-        return pages
 
     def close(self) -> None:
         lib.dirty_ring_close(self._ring)
@@ -94,15 +112,15 @@ class VcpuDirtyRing:
         Synchronization: any thread, also while the vCPU runs; each page comes to one caller.
         Source: api.rst 8.29 (KVM_CAP_DIRTY_LOG_RING).
         """
-        ring = self._dirty_ring
-        if ring is not None:
-            return ring.harvest()
         if self._core.fd < 0:
             raise failure(lib.PYKVM_CLOSED, "harvest dirty ring", self._core.what, -1)
-        if self._core.inherited:
+        if self._core.inherited:  # the lock is as a thread of the parent's left it
             raise failure(
                 -errno.EIO, "harvest dirty ring", self._core.what, 0, vcpu_id=self.vcpu_id
             )
+        ring = self._dirty_ring
+        if ring is not None:
+            return ring.harvest()
         raise KvmError(
             errno.EINVAL, "harvest dirty ring", {"vcpu_id": self.vcpu_id},
             "This vCPU has no dirty ring: enable_dirty_log_ring() comes before any vCPU.",

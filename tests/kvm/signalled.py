@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a signal's handler does, at each place of chosen functions where Python may call it.
 
-Python looks for signals behind calls, where a loop jumps back, and at a function's first line.
+Python looks for signals behind calls of C, where a loop jumps back, and at a function's first line.
+(A function of Python's that is not among the chosen ones counts as C.)
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class _Looks:
         self.seen = 0
         self._codes = codes
         self._before: dict[int, int] = {}
+        self._returned = False
 
     def step(self) -> None:
         frame: FrameType | None = sys._getframe()
@@ -52,7 +54,10 @@ class _Looks:
         before = self._before.get(id(frame), -1)
         self._before[id(frame)] = place
         name = names.get(before, "RESUME")
-        if name in _LOOKING or place < before:
+        returns = names[place].startswith("RETURN_")
+        returned, self._returned = self._returned, returns
+        # What is raised behind a call is raised by the call: a "return" is in no "try" any more.
+        if (name in _LOOKING and not returned and not returns) or place < before:
             self.seen += 1
             if self.seen == self.place:
                 self.handler()

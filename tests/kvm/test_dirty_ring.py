@@ -12,9 +12,12 @@ from collections.abc import Callable
 import pytest
 
 from pykvm import VM, Cap, ClosedError, DirtyPage, Kvm, KvmError, Vcpu
+from pykvm._bus import Intake
+from pykvm.dirtyring import DirtyRing, VcpuDirtyRing
 from tests.kvm.footprint import unchanged
 from tests.kvm.machines import WRITE, Machine
 from tests.kvm.processes import forked
+from tests.kvm.signalled import everywhere, hit
 from tests.kvm.threads import workers
 
 Make = Callable[..., Machine]
@@ -79,6 +82,29 @@ def test_no_signal_leaves_anything_behind(ringed: Machine, alarms: Callable[...,
         ringed.vcpu.run()
         taken = ringed.vcpu.harvest_dirty_ring()
         assert ringed.vm.reset_dirty_rings() == len(taken) > 0
+
+
+def test_no_page_is_lost_for_a_signal_s_handler(ringed: Machine) -> None:
+    """Whether it raises, or takes pages itself."""
+    taken: list[DirtyPage] = []
+
+    def harvest() -> None:
+        taken.extend(ringed.vcpu.harvest_dirty_ring())
+
+    def run_and_harvest() -> None:
+        ringed.vcpu.run()
+        ringed.vcpu.run()
+        harvest()
+
+    def check() -> None:
+        harvest()
+        assert set(taken) == {DirtyPage(ringed.slot.slot, 0)}
+        assert ringed.vm.reset_dirty_rings() == len(taken)
+        taken.clear()
+
+    functions = VcpuDirtyRing.harvest_dirty_ring, DirtyRing.harvest, DirtyRing._fetch, Intake.move
+    for handler in hit, harvest:
+        assert everywhere(run_and_harvest, handler, *functions, check=check) > 5
 
 
 def test_each_page_comes_to_one_thread(ringed: Machine) -> None:
