@@ -59,6 +59,7 @@ SOURCES = (
     "bus",
     "kick",
     "run",
+    "waiting",
     "loop",
     "rings",
     "bitmap",

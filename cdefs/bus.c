@@ -215,14 +215,38 @@ API int bus_access(struct pykvm_bus *bus, uint64_t gpa, int is_write, struct pyk
 	return result;
 }
 
+/* Whether a ring of ours is there. */
+static int bus_has_ring(struct pykvm_bus *bus, uint64_t gpa, uint32_t size)
+{
+	const struct pykvm_range *range;
+	int found;
+
+	if (bus_lock(bus))
+		return 0;
+	range = bus->table ? range_of(bus->table, gpa, size) : NULL;
+	found = range && range->kind == PYKVM_RANGE_RING;
+	pthread_mutex_unlock(&bus->lock);
+	return found;
+}
+
 /* As ring_handed_on(), of what came out of the kernel's ring. */
 API void bus_handed_on(struct pykvm_bus *bus)
 {
 	__atomic_store_n(&bus->in_hand, 0, __ATOMIC_RELEASE);
 }
 
-/* Where a vCPU's mapping shows the kernel's ring: from now on its stores come before later exits. */
-API void bus_watch_coalesced(struct pykvm_bus *bus, uint64_t offset)
+static uint32_t coalesced_entries(uint64_t size)
 {
-	__atomic_store_n(&bus->coalesced, offset, __ATOMIC_RELAXED);
+	return (uint32_t)((size - sizeof(struct kvm_coalesced_mmio_ring)) /
+			  sizeof(struct kvm_coalesced_mmio));
+}
+
+/*
+ * Where a vCPU's mapping shows the kernel's ring, and its bytes: from now on its stores come before
+ * later exits.
+ */
+API void bus_watch_coalesced(struct pykvm_bus *bus, uint64_t offset, uint64_t size)
+{
+	__atomic_store_n(&bus->coalesced_length, coalesced_entries(size), __ATOMIC_RELAXED);
+	__atomic_store_n(&bus->coalesced, offset, __ATOMIC_RELEASE);
 }

@@ -33,7 +33,10 @@ static int run_and_serve(struct pykvm_vcpu *vcpu, struct kvm_run *run, int *slot
 		if (!table)
 			return 0;
 		access = access_of(run);
-		*slot = serve(table, run->mmio.phys_addr, run->mmio.is_write, &access);
+		if (would_overtake(vcpu, table, run->mmio.phys_addr, run->mmio.len))
+			*slot = PYKVM_AGAIN;
+		else
+			*slot = serve(table, run->mmio.phys_addr, run->mmio.is_write, &access);
 		leave_table(vcpu->seat);
 		if (*slot != SERVED) {
 			vcpu->access = access;
@@ -44,34 +47,6 @@ static int run_and_serve(struct pykvm_vcpu *vcpu, struct kvm_run *run, int *slot
 		if (lines_changed(vcpu))
 			return LINE_CHANGED;
 	}
-}
-
-static int coalesced_wait(struct pykvm_vcpu *vcpu)
-{
-	uint64_t offset = __atomic_load_n(&vcpu->bus->coalesced, __ATOMIC_RELAXED);
-	uint32_t *indexes = (uint32_t *)((char *)vcpu->run + offset);
-
-	if (!offset)
-		return 0;
-	return __atomic_load_n(&indexes[0], __ATOMIC_ACQUIRE) !=
-		       __atomic_load_n(&indexes[1], __ATOMIC_ACQUIRE) ||
-	       __atomic_load_n(&vcpu->bus->in_hand, __ATOMIC_ACQUIRE);
-}
-
-/*
- * Whether stores of the guest wait in the kernel's ring or in ours, or are in somebody's hand who has
- * taken them out: they came before this exit. Where there are no ranges, nobody could be given them.
- */
-static int stores_wait(struct pykvm_vcpu *vcpu)
-{
-	const struct pykvm_table *table = enter_table(vcpu->bus, vcpu->seat);
-	int found;
-
-	if (!table)
-		return 0;
-	found = rings_wait(table);
-	leave_table(vcpu->seat);
-	return found || coalesced_wait(vcpu);
 }
 
 /* Why nobody may begin to run now, or 0. The vCPU's lock is held. */
@@ -117,12 +92,48 @@ static int has_handler(int answer)
 	return answer >= 0 || answer <= PYKVM_LOADS;
 }
 
+/* Python makes its values of MMIO from vcpu->access, which is quicker than to look into a kvm_run. */
+static int exit_reason(struct pykvm_vcpu *vcpu, struct kvm_run *run)
+{
+	if (run->exit_reason != KVM_EXIT_MMIO) {
+		take_exit(vcpu, run);
+		return (int)run->exit_reason;
+	}
+	vcpu->access = access_of(run);
+	vcpu->access.offset = run->mmio.phys_addr;
+	return run->mmio.is_write ? PYKVM_STORED : KVM_EXIT_MMIO;
+}
+
+/* Serves the access that had to wait for stores that came before. */
+static int serve_again(struct pykvm_vcpu *vcpu)
+{
+	const struct pykvm_table *table = enter_table(vcpu->bus, vcpu->seat);
+	struct kvm_run *run = vcpu->run;
+	struct pykvm_access access = access_of(run);
+	int slot = NOBODYS;
+
+	if (table) {
+		slot = serve(table, run->mmio.phys_addr, run->mmio.is_write, &access);
+		leave_table(vcpu->seat);
+	}
+	vcpu->access = access;
+	if (slot != SERVED)
+		return has_handler(slot) ? slot : PYKVM_EXITS - exit_reason(vcpu, run);
+	if (vcpu->load)
+		memcpy(run->mmio.data, &access.value, sizeof(access.value));
+	vcpu->load = 0;
+	return -EINTR; /* there is nothing for Python: it comes back */
+}
+
 /* What Python is told; the vCPU stays held where it has to come back before anything is delivered. */
 static int told(struct pykvm_vcpu *vcpu, struct pykvm_thread *self, int answer)
 {
-	int held = answer == -EINTR || has_handler(answer);
+	int held, waits = (is_of_guest(answer) || answer == PYKVM_AGAIN) && stores_wait(vcpu);
 
-	if (is_of_guest(answer) && stores_wait(vcpu)) {
+	if (answer == PYKVM_AGAIN && !waits)
+		answer = serve_again(vcpu);
+	held = answer == -EINTR || has_handler(answer);
+	if (waits) {
 		vcpu->owed = answer;
 		answer = PYKVM_DRAIN;
 		held = 1;
@@ -139,18 +150,6 @@ static void outside(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 	if (self->is_main)
 		main_is_inside = 0;
 	__atomic_store_n(&vcpu->tid, 0, __ATOMIC_RELEASE);
-}
-
-/* Python makes its values of MMIO from vcpu->access, which is quicker than to look into a kvm_run. */
-static int exit_reason(struct pykvm_vcpu *vcpu, struct kvm_run *run)
-{
-	if (run->exit_reason != KVM_EXIT_MMIO) {
-		take_exit(vcpu, run);
-		return (int)run->exit_reason;
-	}
-	vcpu->access = access_of(run);
-	vcpu->access.offset = run->mmio.phys_addr;
-	return run->mmio.is_write ? PYKVM_STORED : KVM_EXIT_MMIO;
 }
 
 /*
@@ -184,7 +183,7 @@ static int enter_guest(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 		answer = slot;
 		if (run->exit_reason == KVM_EXIT_MMIO && !run->mmio.is_write)
 			expect_reply(vcpu, run);
-		if (!has_handler(slot))
+		if (!has_handler(slot) && slot != PYKVM_AGAIN)
 			answer = PYKVM_EXITS - exit_reason(vcpu, run);
 	}
 	outside(vcpu, self);
@@ -243,9 +242,11 @@ API int vcpu_owed(struct pykvm_vcpu *vcpu)
 {
 	int answer = vcpu->owed;
 
+	if (answer == PYKVM_AGAIN)
+		answer = vcpu->run ? serve_again(vcpu) : PYKVM_CLOSED;
 	vcpu->last = answer;
 	vcpu->owed = PYKVM_NOTHING;
-	if (!has_handler(answer)) {
+	if (answer != -EINTR && !has_handler(answer)) {
 		deliver(vcpu);
 		__atomic_store_n(&vcpu->held, 0, __ATOMIC_RELEASE);
 	}
@@ -297,10 +298,11 @@ API void vcpu_take_exit(struct pykvm_vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
-/* Whether it asks for the value of a load. */
-static int asks_for_load(int answer)
+/* Whether what it owes asks for the value of a load. */
+static int asks_for_load(struct pykvm_vcpu *vcpu)
 {
-	return answer <= PYKVM_LOADS || answer == NOBODYS;
+	return vcpu->owed <= PYKVM_LOADS || vcpu->owed == NOBODYS ||
+	       (vcpu->owed == PYKVM_AGAIN && vcpu->load);
 }
 
 /*
@@ -321,7 +323,7 @@ API int vcpu_complete_mmio(struct pykvm_vcpu *vcpu)
 		return result;
 	}
 	vcpu->held = self->tid;
-	if (asks_for_load(vcpu->owed))
+	if (asks_for_load(vcpu))
 		vcpu->owed = PYKVM_NOTHING;
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&vcpu->lock);

@@ -39,6 +39,7 @@ struct pykvm_bus {
 	struct pykvm_table *retired;
 	struct pykvm_seat *seats;
 	uint64_t coalesced; /* where the ring of coalesced stores is in a vCPU's mapping, or 0 */
+	uint32_t coalesced_length; /* entries of that */
 	int in_hand; /* as a ring's, of what was taken out of that one */
 	uint32_t ids, slots; /* how many were given out */
 	unsigned long forks;

@@ -11,6 +11,7 @@
 #define PYKVM_TOO_WIDE -5011 /* own: a reply does not fit the guest's load */
 #define PYKVM_UNSEEN -5012 /* own: given up with the last answer, which Python never saw */
 #define PYKVM_NOTHING -5013 /* own: there is no answer */
+#define PYKVM_AGAIN -5014 /* own: to be served once the stores are gone that wait for the same range */
 
 /* Kinds of ranges. */
 #define PYKVM_RANGE_HANDLER 0x20000 /* own: Python serves some of its accesses */

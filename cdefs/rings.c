@@ -106,14 +106,14 @@ static struct pykvm_store store_of(const struct kvm_coalesced_mmio *entry)
 /*
  * Takes up to `room` stores, oldest first, from the ring in the `size` bytes at `offset` of the vCPU's
  * mapping, and serves those that need no Python; `n` says how many are left for that, as in ring_take().
+ * PYKVM_DRAIN: one has to stay, as its ring of ours is full of stores that came before.
  * Both indexes are in memory that others may have written to: whatever they hold, nothing beyond the
  * ring is touched.
  */
 API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t size,
 			     struct pykvm_store *taken, uint32_t room, uint32_t *n)
 {
-	uint32_t length = (uint32_t)((size - sizeof(struct kvm_coalesced_mmio_ring)) /
-				     sizeof(struct kvm_coalesced_mmio));
+	uint32_t length = coalesced_entries(size);
 	struct kvm_coalesced_mmio_ring *ring;
 	uint32_t first, last;
 	int result = vcpu_lock(vcpu);
@@ -131,6 +131,10 @@ API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t 
 		struct pykvm_access access = { .size = store.size, .value = store.value };
 
 		store.slot = bus_access(vcpu->bus, store.gpa, 1, &access);
+		if (store.slot >= 0 && bus_has_ring(vcpu->bus, store.gpa, (uint32_t)store.size)) {
+			result = PYKVM_DRAIN;
+			break;
+		}
 		store.offset = access.offset;
 		if (store.slot != SERVED)
 			taken[(*n)++] = store;
@@ -138,7 +142,7 @@ API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t 
 	__atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&draining);
 	pthread_mutex_unlock(&vcpu->lock);
-	return 0;
+	return result;
 }
 
 static int coalesced_mmio(int vm, unsigned int number, uint64_t gpa, uint32_t size)

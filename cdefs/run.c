@@ -204,7 +204,7 @@ API int vcpu_reply(struct pykvm_vcpu *vcpu, uint64_t value)
 
 	if (result)
 		return result;
-	if (vcpu->load && vcpu->owed <= PYKVM_LOADS)
+	if (vcpu->load && (vcpu->owed <= PYKVM_LOADS || vcpu->owed == PYKVM_AGAIN))
 		vcpu->owed = PYKVM_NOTHING; /* its handler need not be asked again */
 	if (vcpu->load)
 		memcpy(vcpu->run->mmio.data, &value, sizeof(value)); /* arm64 and x86_64: little-endian */

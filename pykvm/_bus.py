@@ -51,9 +51,18 @@ class Bus:
             handlers.append(None)
         handlers[place] = handler
 
-    def drain(self, coalesced: Callable[[], object]) -> None:
-        """Gives every store that waits to its handler; ``coalesced`` does so for the kernel's."""
-        coalesced()
+    def drain(self, coalesced: Callable[[], bool]) -> None:
+        """Gives every store that waits to its handler.
+
+        ``coalesced`` does so for the kernel's, and says whether for all: some may have to wait for
+        what is in a ring of ours.
+        """
+        while not coalesced():
+            self.deliver()
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Gives what waits in rings to their handlers."""
         for queue in self.queues.copy():
             queue.deliver()
 
@@ -103,13 +112,13 @@ class CoalescedQueue:
         self._waiting: list[tuple[int, int, int, int, int]] = []
         self._turn = threading.RLock()
 
-    def deliver(self, handlers: list[Handler | None], fetch: Callable[[Intake], object]) -> None:
-        """Takes what ``fetch`` finds in the ring, and gives it to handlers."""
+    def deliver(self, handlers: list[Handler | None], fetch: Callable[[Intake], bool]) -> bool:
+        """Takes what ``fetch`` finds in the ring, and gives it to handlers; returns its answer."""
         left = self._left
         with self._turn:
             if self._intake.n[0]:  # a signal's handler ended the last attempt
                 self._intake.move(left)
-            fetch(self._intake)
+            is_all = fetch(self._intake)
             self._intake.move(left)
             while True:
                 if not left:  # asked here: where a loop jumps back, a signal's handler may empty it
@@ -122,6 +131,7 @@ class CoalescedQueue:
                 else:
                     handler(offset, size, value)
             self._handed_on()
+        return is_all
 
     def take(self) -> list[MmioWrite]:
         """What has no range."""

@@ -270,6 +270,7 @@ class lib:
     PYKVM_TOO_WIDE: int
     PYKVM_UNSEEN: int
     PYKVM_NOTHING: int
+    PYKVM_AGAIN: int
     PYKVM_RANGE_HANDLER: int
     PYKVM_RANGE_IGNORE: int
     PYKVM_RANGE_CONSTANT: int
@@ -486,7 +487,7 @@ class lib:
     @staticmethod
     def bus_handed_on(bus: CData, /) -> None: ...
     @staticmethod
-    def bus_watch_coalesced(bus: CData, offset: int, /) -> None: ...
+    def bus_watch_coalesced(bus: CData, offset: int, size: int, /) -> None: ...
     @staticmethod
     def claim_kick_signal(wanted: int, /) -> int: ...
     @staticmethod

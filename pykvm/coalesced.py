@@ -127,7 +127,8 @@ class VmCoalescedMmio:
             ):
                 raise ValueError(f"gpa {gpa:#x} with size {size:#x} overlaps {other!r}")
         # First: a store that waits comes before any exit after it, also while we are here.
-        lib.bus_watch_coalesced(self._core.bus.table, ring_offset(self._core))
+        offset = ring_offset(self._core)
+        lib.bus_watch_coalesced(self._core.bus.table, offset, mmap.PAGESIZE)
         made = CoalescedMmio(self, self._core, gpa, size)
         self._children.hold(made)
         return made
@@ -154,20 +155,24 @@ class VcpuCoalescedMmio:
         """
         if self._core.inherited:  # the lock is as a thread of the parent's left it
             raise self._drain_failed(-errno.EIO)
-        self._deliver_coalesced()
-        return self._vm_core.bus.coalesced.take()
-
-    def _deliver_coalesced(self) -> None:
         bus = self._vm_core.bus
-        bus.coalesced.deliver(bus.stores, self._take_coalesced)
+        while not self._deliver_coalesced():
+            bus.deliver()
+        return bus.coalesced.take()
 
-    def _take_coalesced(self, intake: Intake) -> None:
+    def _deliver_coalesced(self) -> bool:
+        bus = self._vm_core.bus
+        return bus.coalesced.deliver(bus.stores, self._take_coalesced)
+
+    def _take_coalesced(self, intake: Intake) -> bool:
+        """Whether this is all."""
         result = lib.drain_coalesced_mmio(
             self._context, ring_offset(self._vm_core), mmap.PAGESIZE, intake.taken, intake.room,
             intake.n,
         )  # fmt: skip
-        if result < 0:
+        if result < 0 and result != lib.PYKVM_DRAIN:
             raise self._drain_failed(result)
+        return not result
 
     def _drain_failed(self, result: int) -> Exception:
         what = self._core.what

@@ -80,7 +80,7 @@ class VcpuRun:
     _exit: Any
     _vm_core: VmCore
     _closed_or_failed: Callable[[int, str], Exception]
-    _deliver_coalesced: Callable[[], None]
+    _deliver_coalesced: Callable[[], bool]
     _runs: bool
     _turn: dict[int, object]
     vcpu_id: int
