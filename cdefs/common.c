@@ -4,12 +4,14 @@
  * must change nothing.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -43,6 +45,12 @@ API int close_once(int *made)
 	int fd = __atomic_exchange_n(made, -1, __ATOMIC_ACQ_REL);
 
 	return fd >= 0 && close(fd) < 0 && errno != EINTR ? -errno : 0; /* closed also after EINTR */
+}
+
+/* An own, close-on-exec descriptor for the same file, or -1 with errno. */
+static int duplicate(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
 static unsigned long forks;

@@ -98,19 +98,22 @@ API void ring_handed_on(struct pykvm_state *ring)
 }
 
 /*
- * From now on the eventfd `fd`, which becomes the ring's own, is signalled when a store comes to the
- * empty ring; -1: none is. Returns once nobody uses the one before.
+ * From now on the eventfd `fd`, of which the ring keeps a duplicate, is signalled when a store comes to
+ * the empty ring; -1: none is. Returns once nobody uses the one before.
  */
-API void ring_announce(struct pykvm_state *ring, int fd)
+API int ring_announce(struct pykvm_state *ring, int fd)
 {
-	int before;
+	int before, own = fd < 0 ? -1 : duplicate(fd);
 
+	if (fd >= 0 && own < 0)
+		return -errno;
 	pthread_mutex_lock(&ring->lock);
 	before = ring->announce;
-	ring->announce = fd;
+	ring->announce = own;
 	pthread_mutex_unlock(&ring->lock);
 	if (before >= 0)
 		close(before);
+	return 0;
 }
 
 static int ring_put(struct pykvm_state *ring, struct pykvm_access access)

@@ -6,23 +6,38 @@
  */
 struct pykvm_gate {
 	int fd;
-	int shut;
+	int open; /* 0 as the gate is made: whoever closes one that was given no eventfd closes nothing */
 	int inside;
 	unsigned long forks;
 };
 
-API void gate_open(struct pykvm_gate *gate, int fd)
+/* The eventfd is in the gate before Python hears of it: see hand_over(). */
+static int gate_open(struct pykvm_gate *gate, int fd)
 {
+	if (fd < 0)
+		return -errno;
 	gate->fd = fd;
-	gate->shut = 0;
-	gate->inside = 0;
 	gate->forks = forks_seen();
+	__atomic_store_n(&gate->open, 1, __ATOMIC_SEQ_CST);
+	return fd;
+}
+
+/* A new eventfd for a new gate, which it returns. */
+API int gate_make(struct pykvm_gate *gate, unsigned int count)
+{
+	return gate_open(gate, eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC));
+}
+
+/* The same with a duplicate of somebody's. */
+API int gate_adopt(struct pykvm_gate *gate, int fd)
+{
+	return gate_open(gate, duplicate(fd));
 }
 
 static int enter(struct pykvm_gate *gate)
 {
 	__atomic_fetch_add(&gate->inside, 1, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&gate->shut, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&gate->open, __ATOMIC_SEQ_CST))
 		return 0;
 	__atomic_fetch_sub(&gate->inside, 1, __ATOMIC_SEQ_CST);
 	return PYKVM_CLOSED;
@@ -74,7 +89,7 @@ API void gate_close(struct pykvm_gate *gate)
 {
 	const struct timespec moment = { .tv_nsec = 20000 };
 
-	if (__atomic_exchange_n(&gate->shut, 1, __ATOMIC_SEQ_CST))
+	if (!__atomic_exchange_n(&gate->open, 0, __ATOMIC_SEQ_CST))
 		return;
 	/* A forked child lacks the threads that its copy of the counter counts: it never falls. */
 	while (gate->forks == forks_seen() && __atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST))

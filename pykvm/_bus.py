@@ -12,9 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pykvm._descriptor import duplicate
 from pykvm._native import ffi, lib
-from pykvm.errors import failure
+from pykvm.errors import failure, kvm_error
 from pykvm.exits import MmioWrite
 
 if TYPE_CHECKING:
@@ -165,7 +164,9 @@ class RingQueue:
             raise MemoryError(f"no memory for a ring of {room} stores")
         self.state = ffi.gc(state, lib.state_drop)
         if eventfd is not None:
-            lib.ring_announce(state, duplicate(eventfd))
+            result = lib.ring_announce(state, eventfd.fileno())
+            if result < 0:
+                raise kvm_error(-result, "fcntl F_DUPFD_CLOEXEC", fd=eventfd.fileno())
         self._intake = Intake("pykvm_access", room, _STORE)
         self._left: deque[Store] = deque()
         self._turn = threading.RLock()

@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, Self
 
-from pykvm._descriptor import Closing, HasFileno, check_int, duplicate, kind_of, number_of
+from pykvm._descriptor import Closing, HasFileno, check_int, kind_of, number_of
 from pykvm._native import ffi, lib
-from pykvm.errors import ClosedError, KvmBusyError, failure, naming
+from pykvm.errors import ClosedError, KvmBusyError, failure, kvm_error, naming
 
 __all__ = ["EventFd"]
 
@@ -39,17 +39,20 @@ class EventFd(Closing):
     def __init__(self, count: int = 0) -> None:
         """A new eventfd whose counter starts at ``count`` (0 to 2**32 - 1)."""
         count = check_int("count", count, 0, 2**32 - 1)
-        gate = ffi.new("struct pykvm_gate *")
-        with naming("eventfd", count=count):
-            fd = os.eventfd(count, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._own(gate, fd)
+        self._prepare()
+        self._own(lib.gate_make(self._gate, count), "eventfd", count=count)
 
-    def _own(self, gate: Any, fd: int) -> None:
-        lib.gate_open(gate, fd)
-        self._gate = gate
-        self._fd = fd
+    def _prepare(self) -> None:
+        """Before there is an eventfd: where a signal's handler raises then, close() finds it."""
+        self._gate: Any = ffi.new("struct pykvm_gate *")
+        self._fd = -1
         #: What KVM knows it for, while that has not been taken back.
         self._bound_to = ""
+
+    def _own(self, fd: int, call: str, /, **arguments: object) -> None:
+        if fd < 0:
+            raise kvm_error(-fd, call, **arguments)
+        self._fd = fd
 
     @classmethod
     def adopt(cls, given: int | HasFileno) -> Self:
@@ -58,7 +61,8 @@ class EventFd(Closing):
         Raises ValueError where ``given`` is no open eventfd, or blocks: a duplicate shares that
         setting, and a full counter would then hang the thread that signals.
         """
-        gate = ffi.new("struct pykvm_gate *")
+        self = cls.__new__(cls)
+        self._prepare()
         number = number_of(given)
         kind = kind_of(number)
         if kind and kind != "[eventfd]":
@@ -68,15 +72,16 @@ class EventFd(Closing):
                 f"eventfd {number} is a semaphore (EFD_SEMAPHORE): a read takes one signal and "
                 f"leaves the rest, which KVM and everything here would never see"
             )
-        fd = duplicate(number)
+        fd = lib.gate_adopt(self._gate, number)
+        if fd == -errno.EBADF:
+            raise ValueError(f"descriptor {number} is not open")
+        self._own(fd, "fcntl F_DUPFD_CLOEXEC", fd=number)
         if os.get_blocking(fd):
-            os.close(fd)
+            self.close()
             raise ValueError(
                 f"eventfd {number} blocks: make it with pykvm.EventFd(), or with "
                 f"os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)"
             )
-        self = cls.__new__(cls)
-        self._own(gate, fd)
         return self
 
     @property

@@ -22,6 +22,7 @@ from pykvm._bus import CoalescedQueue, Intake, RingQueue
 from pykvm._vmcore import Children
 from pykvm.coalesced import VmCoalescedMmio
 from pykvm.vmmmio import VmMmio
+from tests.kvm.footprint import descriptors
 from tests.kvm.machines import DOORBELL_GPA, KNOCK, VALUE, Machine
 from tests.kvm.signalled import everywhere, hit
 
@@ -117,3 +118,22 @@ def test_a_level_line_is_raised_after_an_end_whoever_is_interrupted(wired: VM) -
     line.update()
     functions = LevelLine.ended, LevelLine.update, EventFd.read, Irqfd.inject
     assert everywhere(end, hit, *functions, check=check) > 5
+
+
+@pytest.mark.parametrize("kind", ["made", "adopted", "announcing"])
+def test_no_eventfd_outlives_who_was_interrupted_making_it(vm: VM, kind: str) -> None:
+    theirs = EventFd()
+    make: dict[str, Callable[[], object]] = {
+        "made": EventFd,
+        "adopted": lambda: EventFd.adopt(theirs),
+        "announcing": lambda: vm.mmio_ring(DOORBELL_GPA, 1, eventfd=theirs),
+    }
+    before = descriptors()
+
+    def check() -> None:
+        for child in vm._children.newest_first():
+            child.close()
+        assert descriptors() == before
+
+    functions = EventFd.__init__, EventFd._own, EventFd._prepare, EventFd.adopt, RingQueue.__init__
+    assert everywhere(make[kind], hit, *functions, VmMmio.mmio_ring, check=check) > 5
