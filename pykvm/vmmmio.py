@@ -137,7 +137,8 @@ class VmMmio:
         """Stores in a range wait in a ring, while the guest goes on. Served in C.
 
         Args: ``gpa``, ``size`` (bytes): the range. ``write(offset, size, value)``: is called with
-        each, in order, before anything else that the guest did later is; without it they wait for
+        each, in order, before anything else that the guest did later is (but what waits in another
+        ring: they are emptied one after the other, KVM's first); without it they wait for
         :meth:`MmioRing.take`. ``read``: as for :meth:`mmio_handler`; loads without it end run().
         ``capacity``: how many stores can wait, at most 65536. ``eventfd``: one of one's own
         (non-blocking; it is duplicated), signalled when a store comes to the empty ring, so that
