@@ -84,7 +84,7 @@ static int interrupted(struct pykvm_vcpu *vcpu, struct kvm_run *run, int result)
 /* Whether it tells of the guest, and is to be delivered; else it is -EINTR or an error. */
 static int is_of_guest(int answer)
 {
-	return answer >= 0 || answer <= PYKVM_EXITS;
+	return answer >= 0 || answer <= PYKVM_EXITS || answer == PYKVM_AGAIN;
 }
 
 static int has_handler(int answer)
@@ -128,7 +128,7 @@ static int serve_again(struct pykvm_vcpu *vcpu)
 /* What Python is told; the vCPU stays held where it has to come back before anything is delivered. */
 static int told(struct pykvm_vcpu *vcpu, struct pykvm_thread *self, int answer)
 {
-	int held, waits = (is_of_guest(answer) || answer == PYKVM_AGAIN) && stores_wait(vcpu);
+	int held, waits = is_of_guest(answer) && stores_wait(vcpu);
 
 	if (answer == PYKVM_AGAIN && !waits)
 		answer = serve_again(vcpu);
