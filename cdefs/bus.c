@@ -203,30 +203,29 @@ API void bus_close(struct pykvm_bus *bus)
 	}
 }
 
-/* As a vCPU's access is served, for stores that waited in the kernel's ring. */
-API int bus_access(struct pykvm_bus *bus, uint64_t gpa, int is_write, struct pykvm_access *access)
+/* As bus_access(); `kind`: of the range, or 0. */
+static int access_range(struct pykvm_bus *bus, uint64_t gpa, int is_write, struct pykvm_access *access,
+			uint32_t *kind)
 {
+	const struct pykvm_range *range = NULL;
 	int result = bus_lock(bus);
 
 	if (result)
 		return result;
-	result = bus->table ? serve(bus->table, gpa, is_write, access) : NOBODYS;
+	if (bus->table)
+		range = range_of(bus->table, gpa, (uint32_t)access->size);
+	*kind = range ? range->kind : 0;
+	result = serve(range, gpa, is_write, access);
 	pthread_mutex_unlock(&bus->lock);
 	return result;
 }
 
-/* Whether a ring of ours is there. */
-static int bus_has_ring(struct pykvm_bus *bus, uint64_t gpa, uint32_t size)
+/* As a vCPU's access is served, for whoever is none. */
+API int bus_access(struct pykvm_bus *bus, uint64_t gpa, int is_write, struct pykvm_access *access)
 {
-	const struct pykvm_range *range;
-	int found;
+	uint32_t kind;
 
-	if (bus_lock(bus))
-		return 0;
-	range = bus->table ? range_of(bus->table, gpa, size) : NULL;
-	found = range && range->kind == PYKVM_RANGE_RING;
-	pthread_mutex_unlock(&bus->lock);
-	return found;
+	return access_range(bus, gpa, is_write, access, &kind);
 }
 
 /* As ring_handed_on(), of what came out of the kernel's ring. */

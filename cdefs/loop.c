@@ -19,6 +19,7 @@
  */
 static int run_and_serve(struct pykvm_vcpu *vcpu, struct kvm_run *run, int *slot)
 {
+	const struct pykvm_range *range;
 	const struct pykvm_table *table;
 	struct pykvm_access access;
 
@@ -33,10 +34,11 @@ static int run_and_serve(struct pykvm_vcpu *vcpu, struct kvm_run *run, int *slot
 		if (!table)
 			return 0;
 		access = access_of(run);
-		if (would_overtake(vcpu, table, run->mmio.phys_addr, run->mmio.len))
+		range = range_of(table, run->mmio.phys_addr, run->mmio.len);
+		if (would_overtake(vcpu, range))
 			*slot = PYKVM_AGAIN;
 		else
-			*slot = serve(table, run->mmio.phys_addr, run->mmio.is_write, &access);
+			*slot = serve(range, run->mmio.phys_addr, run->mmio.is_write, &access);
 		leave_table(vcpu->seat);
 		if (*slot != SERVED) {
 			vcpu->access = access;
@@ -113,7 +115,8 @@ static int serve_again(struct pykvm_vcpu *vcpu)
 	int slot = NOBODYS;
 
 	if (table) {
-		slot = serve(table, run->mmio.phys_addr, run->mmio.is_write, &access);
+		slot = serve(range_of(table, run->mmio.phys_addr, run->mmio.len),
+			     run->mmio.phys_addr, run->mmio.is_write, &access);
 		leave_table(vcpu->seat);
 	}
 	vcpu->access = access;
@@ -125,20 +128,32 @@ static int serve_again(struct pykvm_vcpu *vcpu)
 	return -EINTR; /* there is nothing for Python: it comes back */
 }
 
+static int holds(int answer)
+{
+	return answer == -EINTR || has_handler(answer);
+}
+
+/* An answer that may be Python's from now on. (Inlined, it costs every access that has a handler.) */
+static __attribute__((noinline)) int final_answer(struct pykvm_vcpu *vcpu, int answer)
+{
+	if (answer == PYKVM_AGAIN)
+		answer = serve_again(vcpu);
+	if (is_of_guest(answer) && !holds(answer))
+		deliver(vcpu);
+	return answer;
+}
+
 /* What Python is told; the vCPU stays held where it has to come back before anything is delivered. */
 static int told(struct pykvm_vcpu *vcpu, struct pykvm_thread *self, int answer)
 {
-	int held, waits = is_of_guest(answer) && stores_wait(vcpu);
+	int held = 1;
 
-	if (answer == PYKVM_AGAIN && !waits)
-		answer = serve_again(vcpu);
-	held = answer == -EINTR || has_handler(answer);
-	if (waits) {
+	if (is_of_guest(answer) && stores_wait(vcpu)) {
 		vcpu->owed = answer;
 		answer = PYKVM_DRAIN;
-		held = 1;
-	} else if (is_of_guest(answer) && !held) {
-		deliver(vcpu);
+	} else if (!has_handler(answer)) {
+		answer = final_answer(vcpu, answer);
+		held = holds(answer);
 	}
 	vcpu->last = answer;
 	__atomic_store_n(&vcpu->held, held ? self->tid : 0, __ATOMIC_RELEASE);
@@ -162,6 +177,10 @@ static int enter_guest(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 	struct kvm_run *run = vcpu->run;
 	int slot, answer;
 
+	if (lines_changed(vcpu)) { /* with an access that Python has served */
+		vcpu->load = 0;
+		return PYKVM_EXITS - KVM_EXIT_INTR;
+	}
 	before_run(run);
 	vcpu->load = 0;
 	__atomic_store_n(&vcpu->tid, self->tid, __ATOMIC_RELAXED);
@@ -192,14 +211,8 @@ static int enter_guest(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 
 static int run_held(struct pykvm_vcpu *vcpu, struct pykvm_thread *self)
 {
-	int answer = PYKVM_EXITS - KVM_EXIT_INTR;
-
-	if (lines_changed(vcpu)) /* with an access that Python has served */
-		vcpu->load = 0;
-	else
-		answer = enter_guest(vcpu, self);
 	/* told() comes last: from there on the vCPU may be another thread's. */
-	return told(vcpu, self, answer);
+	return told(vcpu, self, enter_guest(vcpu, self));
 }
 
 /* Runs the guest. */
@@ -242,14 +255,11 @@ API int vcpu_owed(struct pykvm_vcpu *vcpu)
 {
 	int answer = vcpu->owed;
 
-	if (answer == PYKVM_AGAIN)
-		answer = vcpu->run ? serve_again(vcpu) : PYKVM_CLOSED;
+	answer = final_answer(vcpu, vcpu->run || answer != PYKVM_AGAIN ? answer : PYKVM_CLOSED);
 	vcpu->last = answer;
 	vcpu->owed = PYKVM_NOTHING;
-	if (answer != -EINTR && !has_handler(answer)) {
-		deliver(vcpu);
+	if (!holds(answer))
 		__atomic_store_n(&vcpu->held, 0, __ATOMIC_RELEASE);
-	}
 	return answer;
 }
 

@@ -50,9 +50,9 @@ struct pykvm_bus {
 #define SERVED PYKVM_NOTHING
 #define NOBODYS (PYKVM_EXITS - KVM_EXIT_MMIO)
 
-/* The range in which an access lies with all its bytes. */
-static const struct pykvm_range *range_of(const struct pykvm_table *table, uint64_t gpa,
-					  uint32_t size)
+/* The range in which an access lies with all its bytes. (Each exit looks for one.) */
+static inline __attribute__((always_inline)) const struct pykvm_range *
+range_of(const struct pykvm_table *table, uint64_t gpa, uint32_t size)
 {
 	const struct pykvm_range *range;
 	uint32_t low = 0, high = table->n;
@@ -71,19 +71,15 @@ static const struct pykvm_range *range_of(const struct pykvm_table *table, uint6
 	return gpa <= range->last && size - 1 <= range->last - gpa ? range : NULL;
 }
 
-/* SERVED with a load's value in `access`, or what to answer. */
-static int serve(const struct pykvm_table *table, uint64_t gpa, int is_write,
+/* SERVED with a load's value in `access`, or what to answer. `range`: where the access is, or NULL. */
+static int serve(const struct pykvm_range *range, uint64_t gpa, int is_write,
 		 struct pykvm_access *access)
 {
 	uint32_t size = (uint32_t)access->size;
-	const struct pykvm_range *range;
 	struct pykvm_state *state;
 	int width, slot;
 
-	if (!size || size > 8 || (size & (size - 1)))
-		return NOBODYS;
-	range = range_of(table, gpa, size);
-	if (!range)
+	if (!range || !size || size > 8 || (size & (size - 1)))
 		return NOBODYS;
 	state = range->state;
 	access->offset = gpa - range->first;

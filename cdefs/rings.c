@@ -130,8 +130,10 @@ API int drain_coalesced_mmio(struct pykvm_vcpu *vcpu, uint64_t offset, uint64_t 
 		struct pykvm_store store = store_of(&ring->coalesced_mmio[first]);
 		struct pykvm_access access = { .size = store.size, .value = store.value };
 
-		store.slot = bus_access(vcpu->bus, store.gpa, 1, &access);
-		if (store.slot >= 0 && bus_has_ring(vcpu->bus, store.gpa, (uint32_t)store.size)) {
+		uint32_t kind;
+
+		store.slot = access_range(vcpu->bus, store.gpa, 1, &access, &kind);
+		if (store.slot >= 0 && kind == PYKVM_RANGE_RING) { /* full */
 			result = PYKVM_DRAIN;
 			break;
 		}

@@ -36,19 +36,15 @@ static int stores_wait(struct pykvm_vcpu *vcpu)
 	return found || coalesced_wait(vcpu);
 }
 
-/*
- * Whether stores to the latch or the ring of this access wait in the kernel's ring: to be served now, it
- * would overtake them. What other kinds of ranges do depends on no order. What somebody has in hand
- * may be for this one, too.
- */
-static int would_overtake(struct pykvm_vcpu *vcpu, const struct pykvm_table *table, uint64_t gpa,
-			  uint32_t size)
+/* Whether stores to `range` wait in the kernel's ring, or are in somebody's hand, perhaps. */
+static __attribute__((noinline)) int stores_wait_for(struct pykvm_vcpu *vcpu,
+						     const struct pykvm_range *range)
 {
 	struct kvm_coalesced_mmio_ring *ring = coalesced_ring(vcpu);
-	const struct pykvm_range *range = ring ? range_of(table, gpa, size) : NULL;
 	uint32_t at, last, length;
+	uint64_t gpa;
 
-	if (!range || (range->kind != PYKVM_RANGE_LATCH && range->kind != PYKVM_RANGE_RING))
+	if (!ring)
 		return 0;
 	length = __atomic_load_n(&vcpu->bus->coalesced_length, __ATOMIC_RELAXED);
 	at = __atomic_load_n(&ring->first, __ATOMIC_ACQUIRE) % length;
@@ -59,4 +55,15 @@ static int would_overtake(struct pykvm_vcpu *vcpu, const struct pykvm_table *tab
 			return 1;
 	}
 	return __atomic_load_n(&vcpu->bus->in_hand, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Whether an access to `range`, or to none (NULL), would overtake stores if it were served now: those to
+ * a latch or a ring. What other kinds of ranges do depends on no order.
+ */
+static int would_overtake(struct pykvm_vcpu *vcpu, const struct pykvm_range *range)
+{
+	return __atomic_load_n(&vcpu->bus->coalesced, __ATOMIC_RELAXED) && range &&
+	       (range->kind == PYKVM_RANGE_LATCH || range->kind == PYKVM_RANGE_RING) &&
+	       stores_wait_for(vcpu, range);
 }

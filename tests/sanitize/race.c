@@ -22,8 +22,10 @@ static void *read_all(void *seat)
 		struct pykvm_access access = { .size = 1u << n % 4, .value = (uint64_t)n };
 		int is_write = n % 3 == 0, answer = NOBODYS;
 
+		uint64_t gpa = (uint64_t)n % 64 * 8;
+
 		if (table)
-			answer = serve(table, (uint64_t)n % 64 * 8, is_write, &access);
+			answer = serve(range_of(table, gpa, (uint32_t)access.size), gpa, is_write, &access);
 		if (table)
 			rings_wait(table);
 		leave_table(seat);
