@@ -22,6 +22,8 @@ from tests.arm64.conftest import PATIENCE
 from tests.arm64.spis import INTID, Tiny, ready, started
 from tests.kvm.threads import workers
 
+pytestmark = pytest.mark.binding
+
 
 class Device:
     """It has work for the guest, which takes one piece for each interrupt.

@@ -12,6 +12,8 @@ from pykvm._bus import Bus, CoalescedQueue, Intake
 from tests.kvm.machines import ARM64, DOORBELL_GPA, SECOND_GPA, VALUE, Guest, Machine
 from tests.kvm.signalled import everywhere, hit
 
+pytestmark = pytest.mark.binding
+
 Make = Callable[..., Machine]
 
 #: Stores one byte at the doorbell, loads it, stores what it found at the second address; spins.

@@ -11,6 +11,8 @@ import pytest
 
 from pykvm import VM, EventFd, LevelLine
 
+pytestmark = pytest.mark.binding
+
 ROUNDS = 500
 
 

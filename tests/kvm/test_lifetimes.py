@@ -21,6 +21,8 @@ from tests.kvm.footprint import unchanged
 from tests.kvm.machines import DOORBELL_GPA, KNOCK, MEMORY_GPA, MEMORY_SIZE, Machine, prepare
 from tests.kvm.processes import forked, python
 
+pytestmark = pytest.mark.binding
+
 UNCLOSED = "unclosed <VM fd"
 
 

@@ -21,6 +21,8 @@ from tests.kvm.machines import DOORBELL_GPA, ECHO, KNOCK, SECOND_GPA, Machine
 from tests.kvm.steps import Stepped
 from tests.kvm.threads import workers
 
+pytestmark = pytest.mark.binding
+
 Make = Callable[..., Machine]
 Run = Callable[[Vcpu], Exit]
 

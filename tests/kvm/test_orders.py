@@ -23,6 +23,8 @@ from tests.kvm.machines import DOORBELL_GPA, SECOND_GPA, SPIN, STORE, VALUE, Mac
 from tests.kvm.steps import Stepped
 from tests.kvm.threads import Worker
 
+pytestmark = pytest.mark.binding
+
 Make = Callable[..., Machine]
 
 

@@ -19,6 +19,8 @@ from pykvm import Exit, Interrupted, MmioRead, MmioWrite
 from tests.kvm.machines import DOORBELL_GPA, ECHO, IDLE, KNOCK, SECOND_GPA, SPIN, Guest, Machine
 from tests.kvm.processes import python
 
+pytestmark = pytest.mark.binding
+
 Make = Callable[..., Machine]
 
 #: What programs are sent, and may handle.

@@ -26,6 +26,8 @@ from tests.kvm.footprint import descriptors
 from tests.kvm.machines import DOORBELL_GPA, KNOCK, VALUE, Machine
 from tests.kvm.signalled import everywhere, hit
 
+pytestmark = pytest.mark.binding
+
 Make = Callable[..., Machine]
 KNOCKED = MmioWrite(DOORBELL_GPA, bytes([VALUE]))
 

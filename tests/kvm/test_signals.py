@@ -24,6 +24,8 @@ from tests.kvm.machines import (
 from tests.kvm.processes import python
 from tests.kvm.threads import is_inside, wait_until, workers
 
+pytestmark = pytest.mark.binding
+
 Make = Callable[..., Machine]
 
 

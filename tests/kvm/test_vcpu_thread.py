@@ -29,6 +29,8 @@ from tests.kvm.machines import (
 from tests.kvm.processes import PATIENCE, forked, python
 from tests.kvm.threads import Gate, is_inside, wait_until, workers
 
+pytestmark = pytest.mark.binding
+
 Make = Callable[..., Machine]
 KNOCKED = MmioWrite(DOORBELL_GPA, bytes([VALUE]))
 both = pytest.mark.parametrize("guest", [SPIN, IDLE], ids=["spinning", "asleep"])
