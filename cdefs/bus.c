@@ -140,19 +140,28 @@ static int take_out(struct pykvm_bus *bus, uint32_t id)
 {
 	const struct pykvm_table *present = bus->table;
 	uint32_t n, count = present ? present->n : 0;
+	struct pykvm_state *ring = NULL;
 	struct pykvm_table *table;
 
 	for (n = 0; n < count && present->ranges[n].id != id; n++)
 		;
 	if (n == count)
 		return -ENOENT;
+	if (present->ranges[n].kind == PYKVM_RANGE_RING)
+		ring = present->ranges[n].state;
 	table = count > 1 ? table_new(count - 1) : NULL;
 	if (!table && count > 1)
 		return -ENOMEM;
 	for (n = 0; n < count; n++)
 		if (present->ranges[n].id != id)
 			append(table, &present->ranges[n]);
+	if (ring)
+		__atomic_add_fetch(&ring->holders, 1, __ATOMIC_RELAXED);
 	publish(bus, table);
+	if (ring) {
+		ring_hush(ring);
+		state_drop(ring);
+	}
 	return 0;
 }
 

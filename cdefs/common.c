@@ -47,10 +47,13 @@ API int close_once(int *made)
 	return fd >= 0 && close(fd) < 0 && errno != EINTR ? -errno : 0; /* closed also after EINTR */
 }
 
-/* An own, close-on-exec descriptor for the same file, or -1 with errno. */
+/*
+ * An own, close-on-exec descriptor for the same file, or -1 with errno. (glibc's fcntl() would need a
+ * glibc of 2.28.)
+ */
 static int duplicate(int fd)
 {
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 }
 
 static unsigned long forks;

@@ -98,22 +98,26 @@ API void ring_handed_on(struct pykvm_state *ring)
 }
 
 /*
- * From now on the eventfd `fd`, of which the ring keeps a duplicate, is signalled when a store comes to
- * the empty ring; -1: none is. Returns once nobody uses the one before.
+ * Before a range is made of it: a store that comes to the empty ring signals the eventfd `fd`, of which
+ * the ring keeps a duplicate.
  */
 API int ring_announce(struct pykvm_state *ring, int fd)
 {
-	int before, own = fd < 0 ? -1 : duplicate(fd);
+	ring->announce = duplicate(fd);
+	return ring->announce < 0 ? -errno : 0;
+}
 
-	if (fd >= 0 && own < 0)
-		return -errno;
+/* Signals none from now on; returns once nobody uses the one before. */
+static void ring_hush(struct pykvm_state *ring)
+{
+	int before;
+
 	pthread_mutex_lock(&ring->lock);
 	before = ring->announce;
-	ring->announce = own;
+	ring->announce = -1;
 	pthread_mutex_unlock(&ring->lock);
 	if (before >= 0)
 		close(before);
-	return 0;
 }
 
 static int ring_put(struct pykvm_state *ring, struct pykvm_access access)

@@ -29,12 +29,14 @@ Handler = Callable[[int, int, int], object]
 class Bus:
     """The table in C, and what of Python's belongs to it. It knows no VM: there are no cycles."""
 
-    __slots__ = ("coalesced", "loads", "queues", "stores", "table")
+    __slots__ = ("_memory", "coalesced", "loads", "queues", "stores", "table")
 
     def __init__(self) -> None:
         table = ffi.new("struct pykvm_bus *")
         lib.bus_open(table)
         self.table = ffi.gc(table, lib.bus_close)
+        #: The collector may have it closed before ranges are: they find it empty, not gone.
+        self._memory = table
         #: Handlers: see cdefs/ranges.h. A place is used once, and is None when its range is gone.
         self.loads: list[Callable[[int, int], int] | None] = []
         self.stores: list[Handler | None] = []
@@ -179,11 +181,6 @@ class RingQueue:
             intake.move(self._left)
         lib.ring_take(self.state, intake.taken, self.room, intake.n)
         intake.move(self._left)
-
-    def hush(self) -> None:
-        """No eventfd hears of it any more."""
-        if self._forks == lib.forks_seen():  # else the lock may be as the parent left it
-            lib.ring_announce(self.state, -1)
 
     def _check_fork(self) -> None:
         if self._forks != lib.forks_seen():  # the parent's, and both locks as it left them

@@ -117,6 +117,8 @@ class MmioRange(Closing):
     def _let_go(self, core: VmCore) -> None:
         """Gives up what else the bus has of it."""
 
+    # Where the collector found a cycle, what ffi.gc() holds may have ended before: a state is freed
+    # with the bus's tables and with that, so nothing here looks into one.
     # Bound here because at the interpreter's end the module's names may be gone.
     def __del__(self, _suppress: type[contextlib.suppress] = contextlib.suppress) -> None:
         with _suppress(Exception):  # half made, perhaps, and nobody is left to be told
@@ -233,6 +235,5 @@ class MmioRing(MmioRange):
             self._queue.deliver()
 
     def _let_go(self, core: VmCore) -> None:
-        self._queue.hush()
         with contextlib.suppress(ValueError):  # it never came to be, or is gone already
             core.bus.queues.remove(self._queue)
