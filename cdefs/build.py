@@ -61,6 +61,7 @@ SOURCES = (
     "run",
     "waiting",
     "loop",
+    "complete",
     "rings",
     "bitmap",
     "scalars",
