@@ -8,7 +8,7 @@ from pathlib import Path
 from minivmm.endings import BadInput
 from minivmm.layout import GIB
 
-_LARGEST = 1 * GIB
+LARGEST = 1 * GIB
 
 
 class BootFile:
@@ -22,7 +22,7 @@ class BootFile:
             self._size = path.stat().st_size
         except OSError as failure:
             raise BadInput(f"{path}: {failure.strerror}") from None
-        if self._size > _LARGEST:
+        if self._size > LARGEST:
             raise BadInput(f"{path}: {self._size} bytes are too large for a boot file")
         if not self._size:
             raise BadInput(f"{path}: the file is empty")

@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minivmm.bootfile import BootFile
+from minivmm.bootfile import LARGEST, BootFile
 from minivmm.endings import BadInput
 from minivmm.layout import GIB, MIB
 from minivmm.ram import Ram
@@ -21,7 +21,6 @@ from minivmm.ram import Ram
 _FLAT_OFFSET = 0x8_0000
 _TREE_ROOM = 2 * MIB
 _PAGE = 64 << 10  # the largest that a kernel may have
-_LARGEST = 1 * GIB
 _LOOKED_AT = 64 << 10  # of a kernel: its header, and the table of its sections
 
 _HEADER = struct.Struct("<8x3Q24x4s4x")
@@ -122,7 +121,7 @@ def _unpacked(path: Path, data: bytes | memoryview, kind: str) -> bytes:
     else:
         raise BadInput(f"{path}: packed by {kind!r}, which is not known here; give it unpacked")
     try:
-        plain: bytes = unpacker.decompress(data, _LARGEST)
+        plain: bytes = unpacker.decompress(data, LARGEST)
     except damaged as failure:
         raise BadInput(f"{path}: damaged {kind} data ({failure})") from None
     if not unpacker.eof:
@@ -153,7 +152,7 @@ def _arm64_image(path: Path, data: bytes | BootFile, start: bytes) -> Kernel:
         raise BadInput(f"{path}: a big-endian kernel, which this VMM does not start")
     if not room:  # before 3.17: the offset is fixed, and nothing is said of the bss
         offset, room = _FLAT_OFFSET, len(data) + 16 * MIB
-    if offset >= 2 * MIB or room > _LARGEST:
+    if offset >= 2 * MIB or room > LARGEST:
         raise BadInput(f"{path}: a damaged arm64 kernel: offset {offset:#x}, size {room:#x}")
     if (whole := _size_by_pe_header(start)) > len(data):
         raise BadInput(f"{path}: truncated: {len(data)} bytes of a kernel of {whole}")
