@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,14 @@ def printing(folder: Path, redirections: str) -> int:
     return subprocess.run(
         ["sh", "-c", line, sys.executable, code], cwd=folder, timeout=60, check=False
     ).returncode
+
+
+def changed(folder: Path, more: str, **streams: Any) -> subprocess.CompletedProcess[str]:
+    """The program with ``more`` done to it, and an empty disk."""
+    (folder / "disk").write_bytes(bytes(4096))
+    code = PRINTING.format(folder=str(PROGRAM.parent), more=more)
+    line = [sys.executable, "-c", code, "kernel", "--disk", "disk"]
+    return subprocess.run(line, cwd=folder, check=False, timeout=60, text=True, **streams)
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-", "<&- >&- 2>&-"])
@@ -69,14 +78,9 @@ Terminal.__enter__ = end_at_once"""
 
 
 def test_a_signal_right_after_the_terminal_was_changed_leaves_it_as_before(tmp_path: Path) -> None:
-    (tmp_path / "disk").write_bytes(bytes(4096))
-    code = PRINTING.format(folder=str(PROGRAM.parent), more=TERMINATED_EARLY)
     user, near = pty.openpty()
     before = termios.tcgetattr(near)
-    line = [sys.executable, "-c", code, "kernel", "--disk", "disk"]
-    subprocess.run(
-        line, cwd=tmp_path, stdin=near, stdout=near, stderr=near, check=False, timeout=60
-    )
+    changed(tmp_path, TERMINATED_EARLY, stdin=near, stdout=near, stderr=near)
     assert termios.tcgetattr(near) == before
     os.close(user)
     os.close(near)
@@ -95,15 +99,10 @@ boot_linux.live = live"""
 
 
 def test_statistics_that_nobody_reads_change_no_status(tmp_path: Path) -> None:
-    (tmp_path / "disk").write_bytes(bytes(4096))
-    code = PRINTING.format(folder=str(PROGRAM.parent), more=COUNTED)
     far, near = os.pipe()
     os.close(far)
-    line = [sys.executable, "-c", code, "kernel", "--disk", "disk"]
-    done = subprocess.run(
-        line, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=near,
-        check=False, timeout=60,
-    )  # fmt: skip
+    nothing = subprocess.DEVNULL
+    done = changed(tmp_path, COUNTED, stdin=nothing, stdout=nothing, stderr=near)
     os.close(near)
     assert done.returncode == 0
 
@@ -120,12 +119,7 @@ boot_linux.live = live"""
 
 
 def test_a_disk_that_takes_no_flush_is_told_beside_how_it_ended(tmp_path: Path) -> None:
-    (tmp_path / "disk").write_bytes(bytes(4096))
-    code = PRINTING.format(folder=str(PROGRAM.parent), more=CRASHED)
-    done = subprocess.run(
-        [sys.executable, "-c", code, "kernel", "--disk", "disk"], cwd=tmp_path,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = changed(tmp_path, CRASHED, stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 2
     crash, disk = done.stderr.splitlines()
     assert crash == "boot_linux: vCPU 0 at pc 0x0"
